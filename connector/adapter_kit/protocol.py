@@ -1,0 +1,135 @@
+"""What every CRM adapter can be asked, in the trade's verbs. Adapters move records; they never judge them.
+
+An adapter lives in `connector/adapters/<name>/`; its package gives `build(connection, *, now, time_zone)`
+returning an `Adapter`, and `Connection`, the pydantic model of its section in config.toml. Nothing else is
+looked at from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from connector.records import Change, RawRecord, Receipt, Value
+
+Cursor = str
+"""The saved position of one stream between runs. Opaque: only the adapter that wrote it reads it (JSON)."""
+
+FieldType = Literal["text", "number", "boolean", "date", "datetime", "choice", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One kind of record this CRM gives.
+
+    Attributes:
+        name: Our name of the stream: `contacts`, `campaign_members`.
+        object_type: The CRM's object behind it, for `discover_fields`; empty when its fields are fixed.
+        is_people: Its records are humans (mapped to Contact), not activities or look-up tables.
+        cursor_field: The field the cursor walks along, as the CRM spells it.
+        fixed_fields: The payload's fields where the CRM has no schema to ask (form submissions).
+        is_writable: STAGE and SCORE changes may be written to its records.
+    """
+
+    name: str
+    object_type: str
+    cursor_field: str
+    is_people: bool = False
+    fixed_fields: tuple[str, ...] = ()
+    is_writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """One field of a CRM object, as the live account describes it."""
+
+    name: str
+    label: str
+    type: FieldType
+    is_writable: bool
+    is_unique: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCheck:
+    """What `check()` found: which account the credential opens, and what it may not do there.
+
+    Attributes:
+        account: The CRM's name or id of the account.
+        missing_rights: The rights that are missing, by the vendor's own names; empty is good.
+    """
+
+    account: str
+    missing_rights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """A field our product needs in the CRM, for `setup`."""
+
+    stream: str
+    name: str
+    label: str
+    type: FieldType
+    is_unique: bool = False
+    is_long: bool = False
+
+
+class StreamRequest(NamedTuple):
+    """What to pull: a stream and the remote fields that the mapping uses of it."""
+
+    stream: str
+    fields: tuple[str, ...]
+
+
+class Page(NamedTuple):
+    """Some records, and the cursor that is safe once they are stored."""
+
+    records: Sequence[RawRecord]
+    cursor: Cursor
+
+
+class Adapter(Protocol):
+    """One CRM account, opened with one credential."""
+
+    name: str
+    streams: Mapping[str, StreamInfo]
+
+    def check(self) -> AccountCheck:
+        """Prove the credential. Raises AuthError, AccessDeniedError or UnavailableError."""
+
+    def discover_fields(self, stream: str) -> tuple[FieldInfo, ...]:
+        """Return the fields the live account has on the stream's object; fixed fields for a stream without one."""
+
+    def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield what changed since the cursor, oldest first where the CRM allows; everything when it is None.
+
+        Restartable after any page; a page handed twice is harmless; nothing is missed. A run over an unchanged
+        stream may yield no page at all, or a page without records that only moves the cursor.
+        """
+
+    def read_back(
+        self, stream: str, remote_ids: Sequence[str], fields: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Value]]:
+        """Return current values by remote id, each in the form of `Value`; a record that is gone is left out."""
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:
+        """Write the changes in as few requests as the CRM allows; one receipt each, in order.
+
+        A bad change never sinks the others. A written record is read back before it is called DONE. A change
+        whose request left but whose answer was lost is UNKNOWN, and `look_up` says what became of it.
+        """
+
+    def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
+        """Find which TASK and NOTE changes exist in the CRM already: idempotency key -> remote id of the record."""
+
+    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
+        """Return the specs that are missing in the account; with `create`, make them first. Idempotent."""
+
+    def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
+        """Predict how many API calls a pull of these streams costs."""
+
+    def close(self) -> None:
+        """Give connections back."""

@@ -1,0 +1,309 @@
+"""What flows through the house, in the order it flows, from RawRecord to Receipt.
+
+Plain immutable values: no I/O, no clock, no vendor's words. Every `_at` is an aware UTC datetime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Value = str | int | float | bool | None
+"""A field's value between our rooms. Instants travel as ISO 8601 in UTC with whole seconds: `2026-11-24T09:00:00Z`."""
+
+
+class Stage(StrEnum):
+    """Where a lead stands in the demand waterfall, in its order."""
+
+    INQUIRY = "inquiry"
+    MQL = "mql"
+    SAL = "sal"
+    SQL = "sql"
+    WON = "won"
+    LOST = "lost"
+    RECYCLED = "recycled"
+
+    @property
+    def rank(self) -> int:
+        """Position in the waterfall; `recycled` stands with `inquiry`, `lost` with `won` (both are ends)."""
+        return _STAGE_RANKS[self]
+
+
+_STAGE_RANKS = {
+    Stage.INQUIRY: 0, Stage.RECYCLED: 0, Stage.MQL: 1, Stage.SAL: 2, Stage.SQL: 3, Stage.WON: 4, Stage.LOST: 4,
+}
+
+
+class ActivityKind(StrEnum):
+    """The kinds of things people do that the core knows how to weigh and to tell about."""
+
+    SEMINAR_ATTENDED = "seminar_attended"
+    SEMINAR_REGISTERED = "seminar_registered"
+    DOCUMENT_DOWNLOADED = "document_downloaded"
+    WEBSITE_VISITED = "website_visited"
+    INQUIRY_MADE = "inquiry_made"
+    CARD_EXCHANGED = "card_exchanged"
+    NEWSLETTER_CLICKED = "newsletter_clicked"
+    NEWSLETTER_OPENED = "newsletter_opened"
+    MEETING_HELD = "meeting_held"
+    CALL_MADE = "call_made"
+    EMAIL_EXCHANGED = "email_exchanged"
+    OTHER = "other"
+
+
+class RecordKey(NamedTuple):
+    """Names one record of one CRM: `hubspot`, `contacts`, `101`."""
+
+    crm: str
+    stream: str
+    remote_id: str
+
+    def __str__(self) -> str:
+        return ":".join(self)
+
+    @classmethod
+    def parse(cls, text: str) -> RecordKey:
+        """Read what `str()` wrote."""
+        crm, stream, remote_id = text.split(":", 2)
+        return cls(crm, stream, remote_id)
+
+
+class RawRecord(NamedTuple):
+    """One record as the CRM sent it: only the fields the mapping asks for, values untouched.
+
+    Attributes:
+        stream: Such as `contacts`, `leads`, `form_submissions`.
+        remote_id: The CRM's id; for what has none (a form submission) the adapter makes a stable one.
+        modified_at: When the CRM last changed it: the stream's cursor field.
+        payload: `{remote field: value as sent}`; a parent's field is spelt with a dot (`Campaign.Name`).
+        links: Whose record it is: `{people stream: (remote ids)}`, or `{"email": (addresses,)}` where the CRM
+            gives no id. Empty for records of people themselves.
+    """
+
+    stream: str
+    remote_id: str
+    modified_at: datetime
+    payload: Mapping[str, Any]
+    links: Mapping[str, tuple[str, ...]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One CRM record of a human, in our words.
+
+    Attributes:
+        attributes: Canonical field -> value: `first_name`, `last_name`, `company_name`, `department`, `role`,
+            `job_title`, `phone`, `lead_source`, `unsubscribed`, ... as the mapping names them, with value maps applied.
+        emails: Normalised addresses, the primary one first.
+        linked_to: Records of other streams or CRMs that this one says are the same human.
+        stage: Where its CRM says the human stands; None when it does not say.
+        owner_id: The owner's remote id in the same CRM, or empty.
+        superseded_by: For a converted lead, the contact that replaced it: written to instead.
+        problems: What could not be understood, one line each, without personal data.
+    """
+
+    key: RecordKey
+    modified_at: datetime
+    attributes: Mapping[str, Value]
+    emails: tuple[str, ...] = ()
+    linked_to: tuple[RecordKey, ...] = ()
+    stage: Stage | None = None
+    owner_id: str = ""
+    superseded_by: RecordKey | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One thing one human did.
+
+    Attributes:
+        activity_id: Stable and unique in a company: the source record's key, `#n` behind it when one record
+            tells of several activities or participants.
+        subject: Who did it: `str(RecordKey)` of a person's record, or `email:` and a normalised address.
+        title: What it was about, as the CRM names it (hostile text); may be empty.
+    """
+
+    activity_id: str
+    subject: str
+    kind: ActivityKind
+    occurred_at: datetime
+    title: str
+    crm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The resolved human: every record that is theirs, and what these say together.
+
+    Attributes:
+        person_id: Stable; survives merges of records (the older id wins, the other becomes an alias).
+        contacts: All their records, in the mapping's order of CRMs, then stream, then remote id.
+        attributes: Field by field the first value that is not empty, in the order of `contacts`.
+        emails: Every address of theirs.
+        stage: The furthest stage any CRM gives them; INQUIRY when none says.
+    """
+
+    person_id: str
+    contacts: tuple[Contact, ...]
+    attributes: Mapping[str, Value]
+    emails: tuple[str, ...]
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some points were given: one rule, and the attribute or the activity that met it.
+
+    Attributes:
+        side: `fit` (who they are) or `engagement` (what they did).
+        evidence: `role=head` style for an attribute rule, the `activity_id` for an activity rule.
+        title: The activity's title, or empty.
+        occurred_at: When the activity happened; None for an attribute.
+    """
+
+    rule_id: str
+    label: str
+    side: str
+    points: float
+    evidence: str
+    title: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A person's points under one definition as of one moment; `total_points` is the sum of the reasons' points.
+
+    Attributes:
+        definition: The definition's version.
+        disqualified_by: Label of the disqualifier that keeps them from becoming MQL, or empty.
+    """
+
+    person_id: str
+    definition: str
+    as_of: datetime
+    reasons: tuple[Reason, ...]
+    disqualified_by: str = ""
+
+    @property
+    def fit_points(self) -> float:
+        """Points for who they are."""
+        return _sum_points(self.reasons, "fit")
+
+    @property
+    def engagement_points(self) -> float:
+        """Points for what they did."""
+        return _sum_points(self.reasons, "engagement")
+
+    @property
+    def total_points(self) -> float:
+        """All points, rounded to four decimals so that engines agree."""
+        return round(self.fit_points + self.engagement_points, 4)
+
+
+def _sum_points(reasons: tuple[Reason, ...], side: str) -> float:
+    return round(sum(r.points for r in reasons if r.side == side), 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a text for sales: an optional heading and its lines, as plain text (never markup)."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text for people, before any markup: each adapter renders it for where it lands, escaping every line."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules say about one person now.
+
+    Attributes:
+        cycle: Which passage through qualification this is, from 1.
+        hands_off: True when the person becomes MQL by this decision: stage, task and note follow.
+        why_not: Why somebody over the threshold is not handed off, or empty.
+        deadline_at: By when sales must follow up; None without a handoff.
+    """
+
+    person_id: str
+    cycle: int
+    decided_at: datetime
+    score: Score
+    stage_before: Stage
+    hands_off: bool
+    why_not: str = ""
+    deadline_at: datetime | None = None
+
+
+class ChangeKind(StrEnum):
+    """The kinds of planned writes."""
+
+    STAGE = "stage"
+    SCORE = "score"
+    TASK = "task"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One planned write to one CRM.
+
+    Attributes:
+        idempotency_key: `company/person_id/cycle/kind`; unique per CRM. It travels in created records.
+        record: STAGE and SCORE write to it; TASK and NOTE are about it.
+        fields: STAGE and SCORE: remote field -> value.
+        before: The values these fields had when the change was planned.
+        document: TASK and NOTE: the text.
+        owner_id: TASK and NOTE: remote id of who must act, or empty.
+        due_at: TASK: the deadline.
+    """
+
+    idempotency_key: str
+    crm: str
+    kind: ChangeKind
+    person_id: str
+    cycle: int
+    record: RecordKey
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    before: Mapping[str, Value] = field(default_factory=dict)
+    document: Document | None = None
+    owner_id: str = ""
+    due_at: datetime | None = None
+
+
+class Outcome(StrEnum):
+    """What became of a change that was sent."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of what became of one change.
+
+    Attributes:
+        remote_id: Of the record written or created; empty when none was.
+        reason: For REJECTED and RETRY: the CRM's code and field names, never values.
+        retry_after_seconds: For RETRY, when the CRM said.
+    """
+
+    idempotency_key: str
+    outcome: Outcome
+    remote_id: str = ""
+    reason: str = ""
+    retry_after_seconds: float | None = None

@@ -1,0 +1,138 @@
+"""config.toml + environment + secret files → one frozen Settings.
+
+Later sources win: the TOML file, then files of `secrets_dir`, then the environment, where
+`MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN` is `token` in `[companies.mirai.hubspot]`.
+Which keys a CRM's section takes is its adapter's business; this room only carries the section there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from connector.errors import ConfigError
+from connector.mapping.problems import problems_of, read_toml
+
+ENVIRONMENT_PREFIX = "MQL_"
+DEFAULT_CONFIG = Path("config.toml")
+
+
+class StoreSettings(BaseModel):
+    """Where everything is kept.
+
+    Attributes:
+        url: SQLAlchemy address; `sqlite:///var/mql.db` is relative to the folder of config.toml.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    url: str = "sqlite:///var/mql.db"
+
+
+class CompanySettings(BaseModel):
+    """One company: its mapping file, and a section for each CRM (kept as it is for the CRM's adapter)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    mapping: Path
+
+    @property
+    def crm_sections(self) -> dict[str, Any]:
+        """The sections below the company that are not its own keys: CRM name -> its table."""
+        return dict(self.model_extra or {})
+
+
+class Settings(BaseSettings):
+    """Everything config.toml may say.
+
+    Attributes:
+        companies: By name; lower-case letters, digits, `_` and `-`.
+        secrets_dir: A folder of files named like the environment variables without `MQL_`
+            (`companies__mirai__hubspot__token`), each holding one secret.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__",
+    )
+    store: StoreSettings = StoreSettings()
+    companies: dict[str, CompanySettings] = Field(min_length=1)
+    secrets_dir: Path | None = None
+
+    @field_validator("companies")
+    @classmethod
+    def _has_plain_names(cls, value: dict[str, CompanySettings]) -> dict[str, CompanySettings]:
+        for name in value:
+            if not name.replace("-", "").replace("_", "").isalnum() or name != name.lower() or not name.isascii():
+                raise ValueError(f"company name {name!r}: use lower-case letters, digits, `_` and `-`")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before secret files, and these before what the TOML file says (the init values)."""
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_prefix="", secrets_nested_delimiter="__", secrets_dir_missing="error",
+        )
+        return env_settings, secrets, init_settings
+
+
+class Config(BaseModel):
+    """Settings, and where they came from.
+
+    Attributes:
+        in_file: The TOML file's own content: what is written there must not be a real secret.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    path: Path
+    settings: Settings
+    in_file: dict[str, Any]
+
+    def mapping_path(self, company: str) -> Path:
+        """Return the company's mapping file; a relative one is looked for beside config.toml."""
+        return self.path.parent / self.settings.companies[company].mapping
+
+    @property
+    def store_url(self) -> str:
+        """The store's address, a relative SQLite file taken from the folder of config.toml."""
+        url = self.settings.store.url
+        file = url.removeprefix("sqlite:///")
+        if file == url or file in ("", ":memory:") or Path(file).is_absolute():
+            return url
+        return f"sqlite:///{(self.path.parent / file).absolute()}"
+
+
+def load_config(path: Path = DEFAULT_CONFIG) -> Config:
+    """Return the settings of a config file, the environment and secret files taken in.
+
+    Raises:
+        ConfigError: With every problem of the file at once.
+    """
+    content = read_toml(
+        path, what="configuration",
+        hint="Copy config.example.toml to config.toml, or name another file: mql --config FILE ...",
+    )
+    secrets_dir = content.get("secrets_dir")
+    if secrets_dir is not None:
+        secrets_dir = path.parent / str(secrets_dir)
+        if not secrets_dir.is_dir():
+            raise ConfigError([f"{path}: secrets_dir: no such folder: {secrets_dir}"])
+    try:
+        settings = Settings(_secrets_dir=secrets_dir, **content)
+    except ValidationError as error:
+        raise ConfigError(
+            problems_of(error, str(path), Settings), hint="docs/configuration.md explains every key."
+        ) from None
+    return Config(path=path, settings=settings, in_file=content)

@@ -1,0 +1,89 @@
+"""A mapping file is read completely or refused completely, each problem with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.errors import ConfigError
+from connector.mapping.load import load_mapping, needed_fields, reading_fingerprint
+from connector.records import ActivityKind
+
+ROOT = Path(__file__).parents[3]
+MIRAI = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    path = folder / "m.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_mapping(path)
+    return list(caught.value.problems)
+
+
+def changed(before: str, after: str) -> str:
+    assert before in MIRAI
+    return MIRAI.replace(before, after, 1)
+
+
+@pytest.mark.parametrize("name", ["mirai", "acme"])
+def test_shipped_mapping_loads(name: str) -> None:
+    assert load_mapping(ROOT / f"mappings/{name}.toml").definition.threshold_points == 40
+
+
+def test_mirai_has_the_articles_table_exactly() -> None:
+    rules = load_mapping(ROOT / "mappings/mirai.toml").definition.rules
+    assert [(r.label, r.points) for r in rules] == [
+        ("情報システム部門・部長", 20), ("情報システム部門・担当者", 10), ("マーケティング部門・部長", 5),
+        ("マーケティング部門・担当者", 1), ("セミナー参加", 50), ("資料ダウンロード", 20), ("Webサイト来訪", 5),
+    ]
+    assert [r.activity for r in rules[4:]] == [
+        ActivityKind.SEMINAR_ATTENDED, ActivityKind.DOCUMENT_DOWNLOADED, ActivityKind.WEBSITE_VISITED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("threshold_points = 40", 'threshold_points = "many"', "definition.threshold_points"),
+        ("threshold_points = 40", "treshold_points = 40", "definition.treshold_points: unknown key; did you mean"),
+        ('language = "ja"', 'language = "fr"', "language"),
+        ('"Asia/Tokyo"', '"Asia/Edo"', "'Asia/Edo' is no time zone"),
+        ('holidays = "JP"', 'holidays = "Atlantis"', "no country"),
+        ("opens = 09:00:00", "opens = 19:00:00", "must be before closes"),
+        ('activity = "seminar_attended"', 'activity = "seminar"', "definition.rules[5].activity"),
+        ('id = "fit.it_staff"', 'id = "fit.it_head"', "rule ids must be unique; twice: fit.it_head"),
+        ('values = "role" }', 'values = "roles" }', "no table [values.roles]"),
+        ('"salesforce.leads" = "salesforceleadid"', '"salesforce.lead" = "salesforceleadid"', "no people stream"),
+        ("person = { staff = true }", "person = { stuff = true }", "asks for 'stuff', which no people stream gives"),
+        ('email = "email"\nadditional', 'e_mail = "email"\nadditional', "fields must say where `email` comes from"),
+        ('stages = { mql = "marketingqualifiedlead" }', 'stages = { sql = "x" }', "what `mql` is called"),
+    ],
+)
+def test_wrong_mapping_names_the_key(tmp_path: Path, before: str, after: str, said: str) -> None:
+    found = problems(tmp_path, changed(before, after))
+    assert any(said in line for line in found), found
+    assert all("m.toml" in line for line in found)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = changed('language = "ja"', 'language = "fr"').replace("threshold_points = 40", "threshold_points = 0")
+    assert len(problems(tmp_path, text)) == 2
+
+
+def test_only_mapped_streams_and_fields_are_needed() -> None:
+    mapping = load_mapping(ROOT / "mappings/mirai.toml")
+    needed = needed_fields(mapping.crm["salesforce"])
+    assert set(needed) == {"leads", "contacts", "campaign_members", "tasks", "events", "users"}
+    assert "Campaign.Type" in needed["campaign_members"]
+    assert "Campaign.Budget" not in needed["campaign_members"]
+
+
+def test_changed_points_need_no_new_reading_of_records(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(changed("points = 20", "points = 21"), encoding="utf-8")
+    original = load_mapping(ROOT / "mappings/mirai.toml")
+    assert reading_fingerprint(load_mapping(path)) == reading_fingerprint(original)
+    path.write_text(changed('phone = "phone"', 'phone = "mobilephone"'), encoding="utf-8")
+    assert reading_fingerprint(load_mapping(path)) != reading_fingerprint(original)
