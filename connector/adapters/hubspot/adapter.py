@@ -1,0 +1,86 @@
+"""One HubSpot account behind the contract of `adapter_kit.protocol`; everything is done in the rooms beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from connector.adapter_kit.protocol import (
+    AccountCheck,
+    Cursor,
+    FieldInfo,
+    FieldSpec,
+    Page,
+    StreamInfo,
+    StreamRequest,
+)
+from connector.adapters.hubspot.answers import CRM
+from connector.adapters.hubspot.client import Client
+from connector.adapters.hubspot.fields import Fields
+from connector.adapters.hubspot.reader import Reader, require_stream
+from connector.adapters.hubspot.setup import check, set_up
+from connector.adapters.hubspot.streams import STREAMS, PageSizes
+from connector.adapters.hubspot.writer import Writer
+from connector.errors import ConfigError
+from connector.records import Change, Receipt, Value
+
+
+class HubSpotAdapter:
+    """Implements `Adapter`; see there for what each method promises."""
+
+    name = CRM
+    streams: Mapping[str, StreamInfo] = STREAMS
+
+    def __init__(self, client: Client, *, time_zone: str = "UTC", sizes: PageSizes | None = None) -> None:
+        """Take over the client; `close` closes it. Raises ConfigError for an unknown time zone."""
+        try:
+            zone = ZoneInfo(time_zone)
+        except (KeyError, ValueError):
+            raise ConfigError([f"there is no time zone {time_zone!r}"], hint="Use an IANA name: Asia/Tokyo.") from None
+        sizes = sizes or PageSizes()
+        self._client = client
+        self._fields = Fields(client)
+        self._reader = Reader(client, sizes)
+        self._writer = Writer(client, self._fields, sizes, zone)
+
+    def check(self) -> AccountCheck:
+        """Prove the credential and name the missing scopes."""
+        return check(self._client)
+
+    def discover_fields(self, stream: str) -> tuple[FieldInfo, ...]:
+        """Return the stream's fields; asked of HubSpot once in this adapter's life."""
+        require_stream(stream)
+        return self._fields.of(stream)
+
+    def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield what changed since the cursor, everything when it is None."""
+        return self._reader.pull(request, cursor)
+
+    def read_back(
+        self, stream: str, remote_ids: Sequence[str], fields: Sequence[str],
+    ) -> Mapping[str, Mapping[str, Value]]:
+        """Return current values by remote id. Raises ConfigError for a stream that is not a CRM object."""
+        require_stream(stream)
+        if not STREAMS[stream].object_type:
+            raise ConfigError([f"hubspot's {stream} cannot be read back one by one"])
+        return self._writer.read_back(stream, remote_ids, fields)
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:
+        """Write the changes; one receipt each, in order."""
+        return self._writer.apply(changes)
+
+    def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
+        """Return the remote id of each TASK and NOTE change that exists already, by its key."""
+        return self._writer.look_up(changes)
+
+    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
+        """Return the specs whose property is missing; with `create`, make them first."""
+        return set_up(self._client, self._fields, specs, create=create)
+
+    def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
+        """Predict the requests of a pull of these streams; how: `Reader.estimate`."""
+        return sum(self._reader.estimate(request, cursors.get(request.stream)) for request in requests)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()

@@ -1,0 +1,163 @@
+"""What HubSpot's answers mean: the table from status and body to the error whose name says what to do next.
+
+Never carries a text of HubSpot's into an error: its messages quote property values. Only its codes, property names
+and scope names get through, and only when they look like such.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from connector.adapter_kit.transport import Answer
+from connector.errors import (
+    AccessDeniedError,
+    ApiChangedError,
+    AuthError,
+    ConnectorError,
+    RateLimitedError,
+    RejectedError,
+    UnavailableError,
+)
+
+CRM = "hubspot"
+
+# An answer 429 need not say how long to wait; these are the waits of HubSpot's own Node SDK.
+# Source: npm @hubspot/api-client RetryDecorator, read 2026-11-22 (reference 2.2).
+DEFAULT_WAIT_SECONDS = {"burst": 10.0, "search": 1.0}
+
+# Source: https://developers.hubspot.com/docs/api/usage-details, checked 2026-11-22; SECONDLY assumed by analogy.
+_LIMIT_BY_POLICY = {"DAILY": "daily", "TEN_SECONDLY_ROLLING": "burst", "SECONDLY": "search"}
+
+# A record is locked for some seconds by another write; HubSpot asks to wait 2 s.
+# Source: https://developers.hubspot.com/docs/api/error-handling, checked 2026-11-22.
+_LOCKED = 423
+# The account moves between data centres; Retry-After says how long, up to 24 h. Same source.
+_MIGRATING = 477
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,80}")
+_PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,100}")
+_SCOPE = re.compile(r"[a-z][a-z0-9._-]{1,100}")
+_REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,64}")
+
+
+class ScopesMissingError(AccessDeniedError):
+    """The service key lacks scopes.
+
+    Attributes:
+        scopes: Their names as HubSpot spells them; empty when it did not say.
+    """
+
+    def __init__(self, scopes: Iterable[str], *, request_id: str = "") -> None:
+        self.scopes = tuple(scopes)
+        super().__init__(
+            f"hubspot: the service key lacks {', '.join(self.scopes) or 'a scope'}",
+            hint="Add the scopes to the service key in HubSpot's settings, under Integrations.",
+            crm=CRM, request_id=request_id,
+        )
+
+
+def classify(
+    answer: Answer, *, is_write: bool, is_search: bool = False, asks_by_id: bool = False,
+) -> ConnectorError | None:
+    """Return what an answer means; None for a success.
+
+    Args:
+        is_write: Decides about what HubSpot refuses: on a write the one change is bad (RejectedError), on a read
+            something we rely on is gone (ApiChangedError).
+        is_search: Decides which limit an answer 429 without `policyName` is about.
+        asks_by_id: The read names records, so that a 404 is about them and not about the address.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return None
+    body = _json_object(answer.body)
+    request_id = _matching(_REQUEST_ID, body.get("correlationId"))
+    if status == 401:
+        return AuthError(
+            f"hubspot refuses the service key ({_matching(_CODE, body.get('category')) or status})",
+            hint="Make a new service key in HubSpot and give it to the connector.", crm=CRM, request_id=request_id,
+        )
+    if status == 403:
+        return ScopesMissingError(_missing_scopes(body), request_id=request_id)
+    if status in (429, _MIGRATING):
+        return _rate_limited(answer, body, is_search=is_search, request_id=request_id)
+    if status < 400 or status >= 500 or status == _LOCKED:
+        return UnavailableError(f"hubspot answered {status}", crm=CRM, request_id=request_id)
+    code, reason = refusal(body)
+    if status == 409:
+        code = "CONFLICT"
+    if is_write or (asks_by_id and status == 404):
+        return RejectedError(reason or code or str(status), code=code or str(status), crm=CRM, request_id=request_id)
+    return ApiChangedError(
+        f"hubspot refuses what we ask for: {status} {reason}".rstrip(),
+        hint="Check the mapping against the fields that the account has.", crm=CRM, request_id=request_id,
+    )
+
+
+def refusal(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Return code and reason of a refused request or of one entry of a 207's `errors`.
+
+    The reason is HubSpot's category, codes and property names, such as `VALIDATION_ERROR PROPERTY_DOESNT_EXIST
+    mql_score`; never its message.
+    """
+    category = _matching(_CODE, error.get("category"))
+    words: list[str] = [category] if category else []
+    details = [error, *(e for e in _list(error.get("errors")) if isinstance(e, Mapping))]
+    for detail in details:
+        words.append(_matching(_CODE, detail.get("code")))
+        words.append(_matching(_CODE, str(detail.get("subCategory", "")).rsplit(".", 1)[-1]))
+        context = detail.get("context")
+        if isinstance(context, Mapping):
+            words.extend(_matching(_PROPERTY, name) for name in _list(context.get("propertyName")))
+        words.append(_matching(_PROPERTY, detail.get("in")))
+    return category, " ".join(dict.fromkeys(word for word in words if word))
+
+
+def _rate_limited(answer: Answer, body: Mapping[str, Any], *, is_search: bool, request_id: str) -> RateLimitedError:
+    if answer.status == _MIGRATING:
+        limit = "migration"
+    else:
+        limit = _LIMIT_BY_POLICY.get(str(body.get("policyName")), "search" if is_search else "burst")
+    wait_seconds = _seconds(answer.headers.get("Retry-After"))
+    return RateLimitedError(
+        f"hubspot's {limit} limit is reached",
+        retry_after_seconds=DEFAULT_WAIT_SECONDS.get(limit) if wait_seconds is None else wait_seconds,
+        limit=limit, crm=CRM, request_id=request_id,
+    )
+
+
+def _missing_scopes(body: Mapping[str, Any]) -> list[str]:
+    scopes: list[str] = []
+    for detail in (body, *_list(body.get("errors"))):
+        context = detail.get("context") if isinstance(detail, Mapping) else None
+        if isinstance(context, Mapping):
+            for key in ("requiredGranularScopes", "requiredScopes"):
+                scopes.extend(_matching(_SCOPE, scope) for scope in _list(context.get(key)))
+    return sorted({scope for scope in scopes if scope})
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else ""

@@ -1,0 +1,209 @@
+"""One HubSpot account over HTTP: the SDK's connection, our limits, our judgement of answers, raw JSON.
+
+The SDK gives authentication, TLS and pooling; its typed models are not used (reference 1.4: 18 times the CPU), nor
+its retries (it never retries a POST). Facts: reference 1.3, read in hubspot-api-client 12.0.0.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import urllib3
+from hubspot.crm.objects import ApiClient, ApiException, Configuration
+from pyrate_limiter import InMemoryBucket, Limiter, Rate
+
+from connector.adapter_kit.transport import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Answer, send
+from connector.adapters.hubspot import Connection
+from connector.adapters.hubspot.answers import CRM, classify
+from connector.errors import (
+    ApiChangedError,
+    ConfigError,
+    ConnectorError,
+    OutcomeUnknownError,
+    RejectedError,
+    UnavailableError,
+)
+
+VERSION = "2026-09"
+"""HubSpot's dated API version; supported for 18 months.
+Source: https://developers.hubspot.com/docs/developer-tooling/platform/versioning, checked 2026-11-22."""
+
+# Every address we use. Forms and form submissions have no released dated path (reference 2.1).
+PATHS = {
+    "objects": f"/crm/objects/{VERSION}/{{object_type}}",
+    "object": f"/crm/objects/{VERSION}/{{object_type}}/{{remote_id}}",
+    "search": f"/crm/objects/{VERSION}/{{object_type}}/search",
+    "batch_read": f"/crm/objects/{VERSION}/{{object_type}}/batch/read",
+    "batch_update": f"/crm/objects/{VERSION}/{{object_type}}/batch/update",
+    "batch_create": f"/crm/objects/{VERSION}/{{object_type}}/batch/create",
+    "associations": f"/crm/associations/{VERSION}/{{object_type}}/{{to_type}}/batch/read",
+    "properties": f"/crm/properties/{VERSION}/{{object_type}}",
+    "property_groups": f"/crm/properties/{VERSION}/{{object_type}}/groups",
+    "owners": f"/crm/owners/{VERSION}",
+    "marketing_events": f"/marketing/marketing-events/{VERSION}",
+    "participations": f"/marketing/marketing-events/{VERSION}/participations/{{event_id}}/breakdown",
+    "account": f"/account-info/{VERSION}/details",
+    "forms": "/marketing/v3/forms/",
+    "form_submissions": "/form-integrations/v1/submissions/forms/{form_id}",
+}
+
+_BY_ID = frozenset({"object", "batch_read"})
+
+JsonObject = Mapping[str, Any]
+
+
+class Client:
+    """Sends requests for one account and returns parsed JSON. Safe to use from several threads."""
+
+    def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
+        if connection.token is None:
+            raise ConfigError(["hubspot: there is no token; give it by environment variable or secret file"])
+        settings = Configuration(host=connection.base_url.rstrip("/"))
+        settings.access_token = connection.token.get_secret_value()
+        # False also stops urllib3 from following a redirect, which would carry the token to another address.
+        settings.retries = False
+        self._api = ApiClient(settings)
+        self._api.user_agent = "mql-connector"
+        self._api.set_default_header("Accept-Encoding", "gzip")
+        burst = Rate(connection.requests_per_ten_seconds, 10_000)
+        self._burst = Limiter(InMemoryBucket([burst]))
+        self._searches = Limiter(InMemoryBucket([Rate(connection.searches_per_second, 1_000)]))
+        self._now = now
+        self._clock_lead = timedelta(0)
+        self._lock = threading.Lock()
+
+    def server_now(self) -> datetime:
+        """Return HubSpot's current time, from the `Date` of its latest answer; before any, our own clock's."""
+        with self._lock:
+            return self._now() + self._clock_lead
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None, **names: str) -> JsonObject:
+        """Return what a GET answers. `path` and `names` as in `PATHS`. Raises what `transport.send` raises."""
+        return self._call("GET", path, names, query=query)
+
+    def read(self, path: str, body: JsonObject, **names: str) -> JsonObject:
+        """Return what a POST answers that changes nothing, such as a batch read; tried again like a GET."""
+        return self._call("POST", path, names, body=body)
+
+    def search(self, object_type: str, body: JsonObject) -> JsonObject:
+        """Return what a search answers, under the search limit. Raises like `get`."""
+        return self._call("POST", "search", {"object_type": object_type}, body=body, is_search=True)
+
+    def write(self, method: str, path: str, body: JsonObject, **names: str) -> JsonObject:
+        """Return what a write answers; sent once, unless HubSpot surely did not carry it out.
+
+        Raises:
+            RejectedError: HubSpot refuses it.
+            OutcomeUnknownError: It may or may not have been carried out.
+        """
+        return self._call(method, path, names, body=body, is_write=True)
+
+    def close(self) -> None:
+        """Give connections back and end the limiters' threads."""
+        self._api.rest_client.pool_manager.clear()
+        self._api.close()
+        self._burst.close()
+        self._searches.close()
+
+    def _call(
+        self, method: str, path: str, names: Mapping[str, str], *, query: Mapping[str, str | int] | None = None,
+        body: JsonObject | None = None, is_write: bool = False, is_search: bool = False,
+    ) -> JsonObject:
+        url = PATHS[path].format(**{name: quote(value, safe="") for name, value in names.items()})
+        parsed: JsonObject = {}
+
+        def judge(answer: Answer) -> ConnectorError | None:
+            nonlocal parsed
+            problem = classify(answer, is_write=is_write, is_search=is_search, asks_by_id=path in _BY_ID)
+            if problem is None and answer.body:
+                try:
+                    parsed = orjson.loads(answer.body)
+                except orjson.JSONDecodeError:
+                    return _unreadable(is_write)
+                if not isinstance(parsed, dict):
+                    return _unreadable(is_write)
+            return problem
+
+        limiter = self._searches if is_search else self._burst
+        send(partial(self._send_once, limiter, method, url, query, body), crm=CRM, is_write=is_write, classify=judge)
+        return parsed
+
+    def _send_once(
+        self, limiter: Limiter, method: str, url: str, query: Mapping[str, str | int] | None, body: JsonObject | None,
+    ) -> Answer:
+        limiter.try_acquire(CRM)
+        try:
+            response = self._api.call_api(
+                url, method, query_params=list(query.items()) if query else None, body=body,
+                auth_settings=["oauth2"], _preload_content=False,
+                _request_timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+            )
+            answer = Answer(response.status, response.headers, response.data)
+            response.release_conn()
+        except ApiException as refused:
+            answer = _answer_of(refused)
+        except (AttributeError, UnicodeDecodeError) as broken:
+            # The SDK decodes a refused answer's body as UTF-8 text, without looking whether it is one.
+            if not isinstance(broken.__context__, ApiException):
+                raise
+            answer = _answer_of(broken.__context__)
+        self._note_clock(answer.headers.get("Date"))
+        return answer
+
+    def _note_clock(self, date: str | None) -> None:
+        try:
+            at = parsedate_to_datetime(date) if date else None
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            with self._lock:
+                self._clock_lead = at.astimezone(UTC) - self._now()
+
+
+def _answer_of(refused: ApiException) -> Answer:
+    if not refused.status:
+        # The SDK turns a TLS failure into an exception without status or body.
+        raise urllib3.exceptions.SSLError("TLS failure") from None
+    body = refused.body or b""
+    return Answer(refused.status, refused.headers or {}, body.encode() if isinstance(body, str) else body)
+
+
+def _unreadable(is_write: bool) -> ConnectorError:
+    if is_write:
+        return OutcomeUnknownError("hubspot accepted a write but its answer cannot be read", crm=CRM)
+    return UnavailableError("hubspot's answer is not JSON", crm=CRM)
+
+
+@contextmanager
+def documented_shape(what: str) -> Iterator[None]:
+    """Turn what Python raises on an answer of another shape into ApiChangedError, without any of its content."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ApiChangedError(f"hubspot's {what} are not in the documented shape ({type(error).__name__})", crm=CRM
+                              ) from None
+
+
+def page_token(answer: JsonObject, previous: str) -> str:
+    """Return where the next page begins, empty at the end.
+
+    Raises:
+        UnavailableError: The listing does not move on.
+    """
+    token = str((((answer.get("paging") or {}).get("next")) or {}).get("after") or "")
+    if token and token == previous:
+        raise UnavailableError("hubspot's listing gives the same page again", crm=CRM)
+    return token
+
+
+def is_not_found(error: RejectedError) -> bool:
+    """Tell whether HubSpot refused because there is no such record."""
+    return error.code in ("OBJECT_NOT_FOUND", "404")

@@ -1,0 +1,178 @@
+"""One request on its way through the sandbox: who asks, of which account, when, and how it is read and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from werkzeug.wrappers import Request, Response
+
+from connector.adapters.hubspot.sandbox.errors import VendorError, invalid
+from connector.adapters.hubspot.sandbox.property_book import PropertyBook
+from connector.adapters.hubspot.sandbox.schema import BY_NAME, ObjectType
+from connector.adapters.hubspot.sandbox.state import State
+from connector.adapters.hubspot.sandbox.values import LAST_MS
+
+
+@dataclass
+class Switches:
+    """What is unverified about HubSpot, or differs between accounts. Tests set these on `app.switches`.
+
+    Attributes:
+        lifecycle_backward: What a write of an earlier lifecycle stage does: succeed and change nothing, or 400.
+        unique_conflict_status: The answer to a taken value of a `hasUniqueValue` property.
+        multi_status: When a batch write with a bad input answers 207 rather than failing whole.
+        merged_get: What a GET by the id of a merged-away record gives.
+        merged_batch_read: The same for a batch read.
+        merge_keeps: Whether a merge keeps the primary record or makes a third one of both.
+        participations: Whether a participant is listed once with the latest state, or once for each state.
+        search_ties: How search orders records with equal sort values: by id, or in no usable order.
+        index_lag_seconds: For how long search does not see a record that was just written.
+        activity_moves_contact: Whether logging an activity moves the contact's `lastmodifieddate`.
+        page_view_events: Whether the account may read page views as events (Enterprise).
+        enforce_limits: Whether the burst, search and daily limits answer 429.
+        burst_limit: Requests in any ten seconds.
+        daily_limit: Requests a day.
+        search_limit: Searches in any second.
+    """
+
+    lifecycle_backward: Literal["ignore", "refuse"] = "ignore"
+    unique_conflict_status: Literal[400, 409] = 409
+    multi_status: Literal["with_trace_ids", "always", "never"] = "with_trace_ids"
+    merged_get: Literal["survivor", "not_found"] = "survivor"
+    merged_batch_read: Literal["survivor", "not_found"] = "not_found"
+    merge_keeps: Literal["primary", "new"] = "primary"
+    participations: Literal["latest", "each_state"] = "latest"
+    search_ties: Literal["by_id", "scrambled"] = "by_id"
+    index_lag_seconds: float = 0.0
+    activity_moves_contact: bool = True
+    page_view_events: bool = False
+    enforce_limits: bool = False
+    burst_limit: int = 190
+    daily_limit: int = 650_000
+    search_limit: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One vendor request, its account opened.
+
+    Attributes:
+        account: The account's number in the state.
+        portal_id: The account's portal id.
+        now_ms: The sandbox's now; every time this request writes.
+        source: What the property history names as the writer: `INTEGRATION`, `FORM`, …
+    """
+
+    request: Request
+    state: State
+    switches: Switches
+    properties: PropertyBook
+    account: int
+    portal_id: int
+    now_ms: int
+    source: str = "INTEGRATION"
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON object that was sent; an empty body is an empty object.
+
+        Raises:
+            VendorError: 400, it is not a JSON object.
+        """
+        if not self.request.data:
+            return {}
+        try:
+            sent = orjson.loads(self.request.data)
+        except orjson.JSONDecodeError as error:
+            raise VendorError(400, f"Invalid input JSON on line {error.lineno}, column {error.colno}: {error.msg}") \
+                from error
+        if not isinstance(sent, dict):
+            raise VendorError(400, "Invalid input JSON on line 1, column 1: Cannot deserialize value")
+        return sent
+
+    def inputs(self, most: int) -> list[dict[str, Any]]:
+        """Return a batch's `inputs`. Raises VendorError (400) when there are none, too many or other things."""
+        sent = self.body().get("inputs")
+        if not isinstance(sent, list) or not sent:
+            raise invalid("Some required fields were not set: [inputs]")
+        if len(sent) > most:
+            raise invalid(f"The maximum number of inputs supported in a batch request is {most}.")
+        if not all(isinstance(one, dict) for one in sent):
+            raise VendorError(400, "Invalid input JSON on line 1, column 1: Cannot deserialize value")
+        return sent
+
+    def words(self, name: str) -> list[str]:
+        """Return a list parameter, given as repeated keys, as commas, or both."""
+        return [word for given in self.request.args.getlist(name) for word in given.split(",") if word]
+
+    def flag(self, name: str) -> bool:
+        """Return a boolean parameter; HubSpot's Python client writes `True` and `False`."""
+        return self.request.args.get(name, "false").lower() == "true"
+
+    def limit(self, most: int, default: int = 10) -> int:
+        """Return the `limit` parameter. Raises VendorError (400) when it is no number or out of bounds."""
+        return bounded(self.request.args.get("limit", default), most)
+
+    def after(self) -> int:
+        """Return the `after` parameter as a number, 0 when there is none. Raises VendorError (400)."""
+        return whole(self.request.args.get("after") or 0, "after")
+
+    def page(self, results: list[Any], after: object | None, **more: Any) -> Response:
+        """Return a page of results; `after` None means it is the last."""
+        body: dict[str, Any] = {**more, "results": results}
+        if after is not None:
+            link = f"https://api.hubapi.com{self.request.path}?after={after}"
+            body["paging"] = {"next": {"after": str(after), "link": link}}
+        return answer(body)
+
+
+Handler = Callable[..., Response]
+"""`(call, **path variables) -> Response`; raises VendorError."""
+
+Route = tuple[str, str, Handler]
+"""Method, werkzeug rule in the v3/v4 spelling, and who answers."""
+
+
+def answer(body: Any, status: int = 200) -> Response:
+    """Return a JSON answer in HubSpot's content type."""
+    return Response(orjson.dumps(body), status=status, content_type="application/json;charset=utf-8")
+
+
+def nothing() -> Response:
+    """Return a 204."""
+    return Response(status=204)
+
+
+def whole(given: object, name: str) -> int:
+    """Return a number that a client sent as text. Raises VendorError (400)."""
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 10**18:
+        return given
+    if not isinstance(given, str) or not given.isascii() or not given.isdigit() or len(given) > 18:
+        raise invalid(f"{name} is not a valid number", "INVALID_INTEGER", at=name)
+    return int(given)
+
+
+def instant_ms(given: object, name: str) -> int:
+    """Return an instant that a client sent as milliseconds since 1970. Raises VendorError (400)."""
+    at_ms = whole(given, name)
+    if at_ms > LAST_MS:
+        raise invalid(f"{name} is not an instant", "INVALID_DATE", at=name)
+    return at_ms
+
+
+def bounded(given: object, most: int) -> int:
+    """Return a page size. Raises VendorError (400) when it is not in 1..`most`."""
+    limit = whole(given, "limit")
+    if not 1 <= limit <= most:
+        raise invalid(f"limit must be between 1 and {most}", "INVALID_LIMIT", at="limit")
+    return limit
+
+
+def type_named(name: str) -> ObjectType:
+    """Return the object type by any of its names. Raises VendorError (400) as HubSpot does for unknown ones."""
+    found = BY_NAME.get(name)
+    if found is None:
+        raise invalid(f"Unable to infer object type from: {name[:100]}")
+    return found

@@ -1,0 +1,158 @@
+"""Website visits: the tracking pixel, the counters on the contact, and page views as events.
+
+A visitor is a cookie (`hutk`). Views are kept from the first one; they count for a contact from the moment a form
+submission carries the cookie. A visit is new when the last view is more than 30 minutes ago.
+Source: https://developers.hubspot.com/docs/api-reference/legacy/tracking-code, checked 2026-11-22; the pixel's
+parameters are `Source: assumed`.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from werkzeug.wrappers import Response
+
+from connector.adapters.hubspot.sandbox import writes
+from connector.adapters.hubspot.sandbox.call import Call, Route, answer
+from connector.adapters.hubspot.sandbox.errors import VendorError, invalid
+from connector.adapters.hubspot.sandbox.schema import CONTACT, OBJECT_TYPES
+from connector.adapters.hubspot.sandbox.state import props_of
+from connector.adapters.hubspot.sandbox.values import iso, parse_instant
+
+_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_NEW_VISIT_AFTER_MS = 30 * 60 * 1000
+_LONGEST_URL = 2_000
+_PAGE_VIEW = "e_visited_page"
+
+View = tuple[int, str]
+"""When (ms) and which address."""
+
+
+def pixel(call: Call) -> Response:
+    """Record one page view of the cookie `vi` at the address `pu`; answers a transparent dot."""
+    hutk, url = call.request.args.get("vi", "")[:100], call.request.args.get("pu", "")[:_LONGEST_URL]
+    if hutk and url:
+        record_view(call, hutk, call.now_ms, url, call.request.args.get("t", "")[:_LONGEST_URL])
+        contact = contact_of(call, hutk)
+        if contact is not None:
+            count_views(call, contact, [(call.now_ms, url)])
+    return Response(_PIXEL, content_type="image/gif")
+
+
+def record_view(call: Call, hutk: str, at_ms: int, url: str, title: str = "") -> None:
+    """Keep one page view of a cookie."""
+    call.state.db.execute(
+        "INSERT INTO page_views VALUES (?,?,?,?,?,?)",
+        (call.account, hutk, at_ms, call.state.take_ids(call.account), url, title),
+    )
+
+
+def identify(call: Call, hutk: str, contact_id: int) -> None:
+    """Say whose cookie it is; the views it had while nobody's are counted for the contact now."""
+    if contact_of(call, hutk) == contact_id:
+        return
+    call.state.db.execute("INSERT OR REPLACE INTO visitors VALUES (?,?,?)", (call.account, hutk, contact_id))
+    views = call.state.db.execute(
+        "SELECT at_ms, url FROM page_views WHERE account=? AND hutk=? ORDER BY at_ms, number", (call.account, hutk)
+    ).fetchall()
+    count_views(call, contact_id, views)
+
+
+def contact_of(call: Call, hutk: str) -> int | None:
+    """Return the contact whose cookie it is, or None."""
+    row = call.state.db.execute(
+        "SELECT contact FROM visitors WHERE account=? AND hutk=?", (call.account, hutk)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def count_views(call: Call, contact_id: int, views: list[View]) -> None:
+    """Add page views to a contact's analytics properties, oldest first."""
+    row = call.state.record(call.account, CONTACT, contact_id)
+    if row is None or not views:
+        return
+    values = counted(props_of(row), views)
+    writes.store(replace(call, source="ANALYTICS"), OBJECT_TYPES[CONTACT], row, values)
+
+
+def counted(props: dict[str, str], views: list[View]) -> writes.Values:
+    """Return the analytics properties of a contact after some more page views, oldest first."""
+    pages, visits = int(props.get("hs_analytics_num_page_views", 0)), int(props.get("hs_analytics_num_visits", 0))
+    last = props.get("hs_analytics_last_timestamp")
+    last_ms = None if last is None else parse_instant(last)
+    values: writes.Values = {}
+    for at_ms, url in views:
+        pages += 1
+        if last_ms is None or at_ms - last_ms > _NEW_VISIT_AFTER_MS:
+            visits += 1
+            values["hs_analytics_last_visit_timestamp"] = iso(at_ms)
+        if "hs_analytics_first_timestamp" not in props | values:
+            values["hs_analytics_first_timestamp"] = values["hs_analytics_first_visit_timestamp"] = iso(at_ms)
+            values["hs_analytics_first_url"] = url
+        last_ms = at_ms if last_ms is None else max(at_ms, last_ms)
+        values["hs_analytics_last_timestamp"] = iso(last_ms)
+        values["hs_analytics_last_url"] = url
+    return values | {"hs_analytics_num_page_views": str(pages), "hs_analytics_num_visits": str(visits)}
+
+
+def list_events(call: Call) -> Response:
+    """Answer a contact's page views as events, newest first; an Enterprise feature, so a switch opens it.
+
+    Source: https://developers.hubspot.com/docs/api-reference/events-event-analytics-v3/guide, checked 2026-11-22.
+    """
+    _need_events(call)
+    args = call.request.args
+    contact = args.get("objectId")
+    if contact is None:
+        raise invalid("objectId is required", "REQUIRED_FIELD", at="objectId")
+    kind, limit = args.get("eventType", _PAGE_VIEW), call.limit(1000, default=100)
+    since, until = _instant(call, "occurredAfter", 0), _instant(call, "occurredBefore", 1 << 60)
+    offset = call.after()
+    rows = [] if kind != _PAGE_VIEW else call.state.db.execute(
+        "SELECT v.at_ms, v.number, v.url, v.title FROM page_views v JOIN visitors w USING (account, hutk) "
+        "WHERE account=? AND w.contact=? AND v.at_ms>? AND v.at_ms<? ORDER BY v.at_ms DESC, v.number DESC "
+        "LIMIT ? OFFSET ?",
+        (call.account, contact, since, until, limit + 1, offset),
+    ).fetchall()
+    shown = [
+        {"objectType": "CONTACT", "objectId": contact, "eventType": _PAGE_VIEW, "id": f"{_PAGE_VIEW}-{number}",
+         "occurredAt": iso(at_ms), "properties": {
+             "hs_url": url, "hs_page_title": title, "hs_base_url": url.partition("?")[0],
+             "hs_url_domain": urlsplit(url).netloc}}
+        for at_ms, number, url, title in rows[:limit]
+    ]
+    return call.page(shown, offset + limit if len(rows) > limit else None)
+
+
+def list_event_types(call: Call) -> Response:
+    """Answer the event types there are."""
+    _need_events(call)
+    return answer({"eventTypes": [_PAGE_VIEW]})
+
+
+def _need_events(call: Call) -> None:
+    if not call.switches.page_view_events:
+        scope = "business-intelligence"
+        raise VendorError(
+            403, "This app hasn't been granted all required scopes to make this call.", "MISSING_SCOPES",
+            errors=[{"message": "One or more of the following scopes are required.",
+                     "context": {"requiredGranularScopes": [scope]}}],
+        )
+
+
+def _instant(call: Call, name: str, default: int) -> int:
+    given = call.request.args.get(name)
+    try:
+        return default if given is None else parse_instant(given.replace(" ", "+"))
+    except (ValueError, OverflowError) as error:
+        raise invalid(f"{name} is not an instant", "INVALID_DATE", at=name) from error
+
+
+ROUTES: list[Route] = [
+    ("GET", "/events/v3/events", list_events),
+    ("GET", "/events/v3/events/event-types", list_event_types),
+]
+OPEN_ROUTES: list[Route] = [("GET", "/__ptq.gif", pixel)]
+"""Answered without a token: the portal id in the query names the account."""

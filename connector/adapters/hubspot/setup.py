@@ -1,0 +1,119 @@
+"""What must be true before work begins: the credential opens the account, the rights are there, the fields exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from connector.adapter_kit.protocol import AccountCheck, FieldSpec, FieldType
+from connector.adapters.hubspot.answers import ScopesMissingError
+from connector.adapters.hubspot.client import Client
+from connector.adapters.hubspot.fields import Fields
+from connector.adapters.hubspot.streams import CRM_OBJECTS, STREAMS
+from connector.errors import ApiChangedError, ConfigError, RejectedError
+
+GROUP = "mql"
+"""The property group our fields stand under in HubSpot's settings."""
+
+# Source: https://developers.hubspot.com/docs/guides/api/crm/properties, checked 2026-11-22.
+_REMOTE_TYPES: dict[FieldType, tuple[str, str]] = {
+    "text": ("string", "text"),
+    "number": ("number", "number"),
+    "boolean": ("bool", "booleancheckbox"),
+    "date": ("date", "date"),
+    "datetime": ("datetime", "date"),
+    # Our choices and references are free text there: the values are ours to know.
+    "choice": ("string", "text"),
+    "reference": ("string", "text"),
+}
+_YES_NO = [
+    {"label": "Yes", "value": "true", "displayOrder": 0}, {"label": "No", "value": "false", "displayOrder": 1},
+]
+
+# What we write. An empty batch changes nothing, and tells whether we may. Source: assumed.
+_WRITES = (("contacts", "batch_update"), ("tasks", "batch_create"), ("notes", "batch_create"))
+
+
+def check(client: Client) -> AccountCheck:
+    """Return which account the key opens and which scopes it lacks, by trying every kind of request once.
+
+    Raises:
+        AuthError: The key is refused.
+        UnavailableError: HubSpot cannot be reached.
+    """
+    missing: list[str] = []
+    account: list[str] = []
+    _probe("account-info", lambda: account.append(str(client.get("account").get("portalId", ""))), missing)
+    for stream in sorted(CRM_OBJECTS):
+        names = {"object_type": STREAMS[stream].object_type}
+        _probe(f"{stream} (read)", partial(client.get, "objects", {"limit": 1}, **names), missing)
+    for path in ("owners", "forms", "marketing_events"):
+        _probe(path, partial(client.get, path, {"limit": 1}), missing)
+    for stream, path in _WRITES:
+        with suppress(ApiChangedError):  # an empty batch may be refused: then we may write
+            names = {"object_type": STREAMS[stream].object_type}
+            _probe(f"{stream} (write)", partial(client.read, path, {"inputs": []}, **names), missing)
+    return AccountCheck("".join(account), tuple(sorted(set(missing))))
+
+
+def _probe(what: str, request: Callable[[], object], missing: list[str]) -> None:
+    try:
+        request()
+    except ScopesMissingError as denied:
+        missing.extend(denied.scopes or (what,))
+
+
+def set_up(client: Client, fields: Fields, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
+    """Return the specs whose property is missing in the account; with `create`, make them first.
+
+    Raises:
+        ConfigError: A property of that name is there, but is another kind of thing; all such are named.
+    """
+    fields.forget()
+    problems = [problem for spec in specs if (problem := _conflict(fields, spec))]
+    if problems:
+        raise ConfigError(problems, hint="Rename our field in the mapping, or remove the property in HubSpot.")
+    missing = [spec for spec in specs if spec.name not in fields.types(spec.stream)]
+    if create and missing:
+        for object_type in dict.fromkeys(STREAMS[spec.stream].object_type for spec in missing):
+            _create_once(client, "property_groups", {"name": GROUP, "label": "MQL", "displayOrder": -1}, object_type)
+        for spec in missing:
+            _create_once(client, "properties", _property(spec), STREAMS[spec.stream].object_type)
+        fields.forget()
+    return missing
+
+
+def _conflict(fields: Fields, spec: FieldSpec) -> str:
+    found = next((field for field in fields.of(spec.stream) if field.name == spec.name), None)
+    if found is None:
+        return ""
+    if spec.is_unique and not found.is_unique:
+        return f"hubspot: property {spec.name} of {spec.stream} exists, but its values need not be unique"
+    wanted, is_free_text = spec.type, _REMOTE_TYPES[spec.type][0] == "string"
+    if found.type != wanted and not (is_free_text and found.type in ("text", "choice", "reference")):
+        return f"hubspot: property {spec.name} of {spec.stream} exists as {found.type}, not {wanted}"
+    return ""
+
+
+def _property(spec: FieldSpec) -> dict[str, Any]:
+    remote_type, widget = _REMOTE_TYPES[spec.type]
+    return {
+        "name": spec.name,
+        "label": spec.label,
+        "type": remote_type,
+        "fieldType": "textarea" if spec.is_long else widget,
+        "groupName": GROUP,
+        "hasUniqueValue": spec.is_unique,
+        "options": _YES_NO if spec.type == "boolean" else [],
+    }
+
+
+def _create_once(client: Client, path: str, body: dict[str, Any], object_type: str) -> None:
+    try:
+        client.write("POST", path, body, object_type=object_type)
+    except RejectedError as error:
+        # Somebody, or an earlier setup whose answer was lost, was faster.
+        if error.code != "CONFLICT":
+            raise

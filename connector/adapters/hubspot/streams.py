@@ -1,0 +1,68 @@
+"""The kinds of records HubSpot gives, and what is special about each. A table; no behaviour."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from connector.adapter_kit.protocol import StreamInfo
+
+OVERLAP_MS = 600_000
+"""How far behind HubSpot's now the saved cursor stays: search shows a change some moments late, without a bound.
+Source: https://developers.hubspot.com/docs/api/crm/search, checked 2026-11-22; ten minutes is our choice."""
+
+
+class PageSizes(NamedTuple):
+    """How many records one request asks for; only tests make them smaller than HubSpot's limits.
+
+    Source: https://developers.hubspot.com/docs/api/crm/search and .../understanding-the-crm, checked 2026-11-22
+    (reference 2.3).
+    """
+
+    listing: int = 100
+    search: int = 200
+    batch: int = 100
+    associations: int = 1_000
+    submissions: int = 50
+
+
+# Contacts alone keep their change time under another name; filtering them by the usual one finds nothing, silently.
+# Source: https://github.com/amp-labs/connectors/pull/45, checked 2026-11-22 (reference failures.md, 6).
+_CURSOR_FIELD = "hs_lastmodifieddate"
+
+WITH_CONTACTS = frozenset({"deals", "meetings", "calls", "emails", "notes", "tasks", "communications"})
+"""Streams whose records say, by association, which contacts they are about."""
+
+CRM_OBJECTS = frozenset({"contacts", "companies"}) | WITH_CONTACTS
+"""Streams that are listed and searched the same way."""
+
+STREAMS: dict[str, StreamInfo] = {
+    info.name: info
+    for info in (
+        StreamInfo("contacts", "contacts", "lastmodifieddate", is_people=True, is_writable=True),
+        *(StreamInfo(name, name, _CURSOR_FIELD) for name in sorted(CRM_OBJECTS - {"contacts"})),
+        StreamInfo(
+            "owners", "", "updatedAt", fixed_fields=("id", "email", "first_name", "last_name", "archived"),
+        ),
+        StreamInfo(
+            "forms", "", "updatedAt", fixed_fields=("id", "name", "form_type", "created_at", "updated_at", "archived"),
+        ),
+        StreamInfo(
+            "form_submissions", "", "submittedAt",
+            fixed_fields=("form_id", "form_name", "page_url", "email", "submitted_at"),
+        ),
+        StreamInfo(
+            "marketing_events", "", "updatedAt",
+            fixed_fields=(
+                "id", "name", "event_type", "organizer", "url", "started_at", "ended_at", "cancelled",
+                "registrants", "attendees", "cancellations", "no_shows",
+            ),
+        ),
+        StreamInfo(
+            "event_participations", "", "occurredAt",
+            fixed_fields=(
+                "event_id", "event_name", "event_type", "state", "contact_id", "email", "occurred_at",
+                "attendance_seconds",
+            ),
+        ),
+    )
+}

@@ -1,0 +1,136 @@
+"""The stable JSON forms of what commands print. docs/json.md documents them; add keys, never rename them."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from connector.cli.show import status_of
+from connector.pipeline.evaluate import Judged
+from connector.pipeline.run import Plan, RunReport
+from connector.records import Change, Document, Reason, Score
+from connector.reports.explain import Explanation
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print a JSON object, UTF-8, two spaces of indent, and a newline."""
+    sys.stdout.buffer.write(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def sync_as_json(report: RunReport) -> dict[str, Any]:
+    """Return what a run did."""
+    return {
+        "company": report.company,
+        "run_id": report.run_id,
+        "started_at": _at(report.started_at),
+        "finished_at": _at(report.finished_at),
+        "pulled": [
+            {"crm": c.crm, "stream": c.stream, "new": c.new, "changed": c.changed, "unchanged": c.unchanged,
+             "error": c.error or None}
+            for c in report.pulled
+        ],
+        "judged_count": report.judged_count,
+        "handed_off": [_judged(j) for j in report.handed_off],
+        "outcomes": report.outcomes,
+        "outbox": report.outbox,
+        "problems": report.problems,
+    }
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """Return every intended write."""
+    changes = [c for j in plan.judged for c in j.changes] + plan.waiting
+    return {"company": plan.company, "changes": [_change(c) for c in changes]}
+
+
+def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
+    """Return one person with score, reasons, handoffs and writes."""
+    judged, definition = explanation.judged, explanation.mapping.definition
+    person, score = judged.person, judged.decision.score
+    return {
+        "as_of": _at(explanation.as_of),
+        "person_id": person.person_id,
+        "emails": list(person.emails),
+        "attributes": dict(person.attributes),
+        "records": [
+            {"crm": c.key.crm, "stream": c.key.stream, "remote_id": c.key.remote_id,
+             "stage": c.stage.value if c.stage else None}
+            for c in person.contacts
+        ],
+        "definition": score.definition,
+        "threshold_points": definition.threshold_points,
+        **_points(score),
+        "reasons": [_reason(r) for r in score.reasons],
+        "status": status_of(judged, explanation),
+        "stage": person.stage.value,
+        "why_not": judged.decision.why_not or None,
+        "disqualified_by": score.disqualified_by or None,
+        "handoffs": [
+            {"cycle": h.cycle, "decided_at": _at(h.decided_at), "deadline_at": _at(h.deadline_at)}
+            for h, _ in explanation.handoffs
+        ],
+        "writes": [
+            {"crm": w.change.crm, "kind": w.change.kind.value, "state": w.state.value, "cycle": w.change.cycle,
+             "record": str(w.change.record),
+             "remote_id": w.remote_id or None, "reason": w.reason or None, "updated_at": _at(w.updated_at)}
+            for w in explanation.writes
+        ],
+    }
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    decision = judged.decision
+    return {
+        "person_id": judged.person.person_id,
+        "records": [str(c.key) for c in judged.person.contacts],
+        "cycle": decision.cycle,
+        "deadline_at": _at(decision.deadline_at),
+        **_points(decision.score),
+        "reasons": [_reason(r) for r in decision.score.reasons],
+    }
+
+
+def _points(score: Score) -> dict[str, float]:
+    return {
+        "total_points": score.total_points,
+        "fit_points": score.fit_points,
+        "engagement_points": score.engagement_points,
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "rule_id": reason.rule_id, "label": reason.label, "side": reason.side, "points": reason.points,
+        "evidence": reason.evidence, "title": reason.title or None, "occurred_at": _at(reason.occurred_at),
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "crm": change.crm, "kind": change.kind.value, "record": str(change.record), "person_id": change.person_id,
+        "cycle": change.cycle, "idempotency_key": change.idempotency_key,
+        "fields": [
+            {"field": name, "before": change.before.get(name), "after": value}
+            for name, value in change.fields.items()
+        ],
+        "document": _document(change.document),
+        "owner_id": change.owner_id or None,
+        "due_at": _at(change.due_at),
+    }
+
+
+def _document(document: Document | None) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    return {
+        "title": document.title,
+        "sections": [{"heading": s.heading, "lines": list(s.lines)} for s in document.sections],
+    }
+
+
+def _at(at: datetime | None) -> str | None:
+    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,195 @@
+"""The commands of `mql`. Heavy rooms are imported inside the commands that need them, so that --help stays quick."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+_VERSION = importlib.metadata.version("mql-connector")
+
+app = App(
+    name="mql",
+    help="Pull leads from HubSpot and Salesforce, score them with one core, hand the MQLs to sales.",
+    version=_VERSION,
+    version_format="plaintext",
+)
+
+_config_path = Path("config.toml")
+
+
+@app.meta.default
+def _start(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Annotated[Path, Parameter(help="The configuration file.")] = Path("config.toml"),
+    debug: Annotated[bool, Parameter(help="Show a traceback where something fails.", negative="")] = False,
+    log: Annotated[str, Parameter(help="Write log lines to standard error: info or debug.")] = "",
+) -> object:
+    """Take the options that every command has, then the command."""
+    global _config_path
+    _config_path = config
+    if log:
+        from connector.cli.logs import configure_logs
+
+        configure_logs(log)
+    return app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+
+
+Json = Annotated[bool, Parameter(help="Print JSON for machines (docs/json.md).", negative="")]
+
+
+@app.command
+def demo() -> int:
+    """Show the whole job in a minute: two sandbox CRMs, two companies, and what sales gets. Needs no configuration."""
+    from connector.cli.demo import run_demo
+
+    return run_demo()
+
+
+@app.command
+def sandbox(
+    *,
+    port_hubspot: int = 8101,
+    port_salesforce: int = 8102,
+    state: Annotated[Path | None, Parameter(help="Keep the state in this folder; without it, it is temporary.")] = None,
+    seed: Annotated[list[str] | None, Parameter(help="Seed(s) to load: mirai, acme; all by default.")] = None,
+    contacts: Annotated[int | None, Parameter(help="People in each seed's HubSpot account.")] = None,
+) -> int:
+    """Serve a HubSpot and a Salesforce on loopback, until Ctrl-C."""
+    from connector.adapter_kit.sandbox.server import ControlError
+    from connector.errors import ConfigError, ConnectorError
+    from connector.sandbox.serve import SandboxPair
+
+    ports = {"hubspot": port_hubspot, "salesforce": port_salesforce}
+    try:
+        pair = SandboxPair(state, ports=ports, load=seed, contacts=contacts).start()
+    except ControlError as error:
+        raise ConfigError([f"--seed: {error}"]) from None
+    except OSError as error:
+        raise ConnectorError(
+            f"the sandbox cannot start: {error.strerror or error}",
+            hint="Choose other ports: mql sandbox --port-hubspot 8201 --port-salesforce 8202",
+        ) from error
+    try:
+        for crm, url in pair.urls.items():
+            print(f"{crm:<11}{url}", flush=True)
+        pair.wait_until_filled()
+        print("ready; docs/sandbox.md lists tokens and controls; Ctrl-C ends it.", flush=True)
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        pair.stop()
+
+
+@app.command
+def check(company: str | None = None) -> int:
+    """Check the configuration, then ask each CRM whether credentials, rights and mapped fields are as they must be."""
+    from rich.console import Console
+
+    from connector.cli.show import plain
+    from connector.errors import AuthError
+    from connector.pipeline.check import check_live
+    from connector.settings import load_config
+    from connector.wiring import check_config, open_company, where_the_credential_is
+
+    config = load_config(_config_path)
+    checked = check_config(config)
+    out, errors = Console(highlight=False, soft_wrap=True, markup=False), 0
+    for name in [company] if company else config.settings.companies:
+        with open_company(config, name) as opened:
+            for found in check_live(opened):
+                if found.error is not None:
+                    errors = errors or found.error.exit_code
+                    out.print(f"✗ {name} {found.crm}: {plain(str(found.error))}")
+                    if found.error.hint:
+                        out.print(f"    {plain(found.error.hint)}")
+                    if isinstance(found.error, AuthError):
+                        out.print(f"    {where_the_credential_is(name, found.crm, checked[name][1])}")
+                    continue
+                out.print(f"{'✗' if found.problems else '✓'} {name} {found.crm}: account {plain(found.account)}")
+                for problem in found.problems:
+                    errors = 2
+                    out.print(f"    {plain(problem)}")
+                if found.problems:
+                    out.print(f"    `mql setup {name}` creates the fields we write.")
+    return errors
+
+
+@app.command
+def setup(company: str, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Create the fields this product writes in the company's CRMs, where they are missing."""
+    from connector.pipeline.check import missing_figures
+    from connector.settings import load_config
+    from connector.wiring import open_company
+
+    with open_company(load_config(_config_path), company) as opened:
+        for crm, specs in missing_figures(opened, create=not dry_run).items():
+            what = "missing" if dry_run else "created"
+            print(f"{crm}: {len(specs)} field(s) {what}" if specs else f"{crm}: nothing missing")
+            for spec in specs:
+                print(f"  {spec.stream} {spec.name} ({spec.type})")
+    return 0
+
+
+@app.command
+def sync(company: str, *, json: Json = False) -> int:
+    """Pull what changed, score it, and write the MQLs back."""
+    from connector.cli.show import console, progress_on_terminal, show_sync
+    from connector.pipeline.run import sync as run_sync
+    from connector.settings import load_config
+    from connector.wiring import open_company
+
+    with open_company(load_config(_config_path), company) as opened:
+        with progress_on_terminal() as progress:
+            report = run_sync(opened, progress)
+        if json:
+            from connector.cli.as_json import print_json, sync_as_json
+
+            print_json(sync_as_json(report))
+        else:
+            show_sync(console(), report, opened.mapping)
+    return 1 if report.problems else 0
+
+
+@app.command
+def plan(company: str, *, json: Json = False) -> int:
+    """Show every write `sync` would make, field by field, before → after. Writes nothing."""
+    from connector.cli.show import console, progress_on_terminal, show_plan
+    from connector.pipeline.run import plan as run_plan
+    from connector.settings import load_config
+    from connector.wiring import open_company
+
+    with open_company(load_config(_config_path), company) as opened:
+        with progress_on_terminal() as progress:
+            planned = run_plan(opened, progress)
+        if json:
+            from connector.cli.as_json import plan_as_json, print_json
+
+            print_json(plan_as_json(planned))
+        else:
+            show_plan(console(), planned, opened.mapping)
+    return 0
+
+
+@app.command
+def explain(company: str, email: str, *, json: Json = False) -> int:
+    """Show one person: links to both CRMs, every reason with its points, the sum, the status, what was handed off."""
+    from connector.cli.show import console, show_explanation
+    from connector.reports.explain import explain as ask
+    from connector.settings import load_config
+    from connector.wiring import open_company
+
+    with open_company(load_config(_config_path), company) as opened:
+        explanation = ask(opened, email)
+        if json:
+            from connector.cli.as_json import explanation_as_json, print_json
+
+            print_json(explanation_as_json(explanation))
+        else:
+            show_explanation(console(), explanation)
+    return 0

@@ -1,0 +1,184 @@
+"""Print results for people: tables and a few colours on a terminal, plain text into a pipe."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from connector.mapping.model import Mapping
+from connector.pipeline.company import Progress, Step, no_progress
+from connector.pipeline.evaluate import Judged
+from connector.pipeline.run import Plan, RunReport
+from connector.records import Change, ChangeKind, Document, Value
+from connector.reports.explain import Explanation
+
+
+def console() -> Console:
+    """Return the console results are printed to; wide enough not to break lines in a pipe."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def plain(text: str) -> str:
+    """Return the text with control and direction characters made visible: a CRM's text must not steer a terminal."""
+    return "".join(
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") else f"\\x{ord(c):02x}" for c in text
+    )
+
+
+def safe(text: object) -> str:
+    """Return a CRM's text ready for a rich console: no control characters, no markup."""
+    return escape(plain(str(text)))
+
+
+@contextmanager
+def progress_on_terminal() -> Iterator[Progress]:
+    """Give a progress that shows a line on standard error while something takes long, and nothing in a pipe."""
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield no_progress
+        return
+    with screen.status("starting") as status:
+
+        def show(step: Step) -> None:
+            status.update(f"{step.phase.replace('_', ' ')}: {step.what} {step.done:,}")
+
+        yield show
+
+
+def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
+    """Print what a run did."""
+    new = sum(c.new for c in report.pulled)
+    changed = sum(c.changed for c in report.pulled)
+    out.print(f"[bold]{safe(report.company)}[/] pulled {new:,} new and {changed:,} changed records", end="")
+    out.print(f", judged {report.judged_count:,} people, [bold]{len(report.handed_off)}[/] became MQL")
+    for judged in report.handed_off:
+        out.print(f"  [green]MQL[/] {person_line(judged, mapping)}  {safe(reasons_line(judged))}")
+    for crm, outcomes in report.outcomes.items():
+        said = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())) or "nothing to write"
+        out.print(f"  {crm}: {said}")
+    for problem in report.problems:
+        out.print(f"  [yellow]![/] {safe(problem)}")
+
+
+def show_pulled(out: Console, report: RunReport) -> None:
+    """Print a table of the streams pulled."""
+    table = Table("CRM", "stream", "new", "changed", "unchanged", box=None, padding=(0, 2, 0, 0))
+    for c in report.pulled:
+        table.add_row(c.crm, c.stream, f"{c.new:,}", f"{c.changed:,}", f"{c.unchanged:,}")
+    out.print(table)
+
+
+def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
+    """Print every intended write, field by field, before → after."""
+    for judged in plan.judged:
+        out.print(f"[bold]{person_line(judged, mapping)}[/]  {safe(reasons_line(judged))}")
+        for change in judged.changes:
+            show_change(out, change, mapping)
+    if plan.waiting:
+        out.print("[bold]left from an earlier run[/]")
+        for change in plan.waiting:
+            show_change(out, change, mapping)
+    writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
+    out.print(f"{writes} write(s) planned; nothing was written. `mql sync {plan.company}` writes them.")
+
+
+def show_change(out: Console, change: Change, mapping: Mapping) -> None:
+    """Print one planned write."""
+    out.print(f"  {safe(change.record)} [cyan]{change.kind.value}[/]")
+    for name, value in change.fields.items():
+        out.print(f"    {name}: {safe(_value(change.before.get(name)))} → [green]{safe(_value(value))}[/]")
+    if change.kind in (ChangeKind.TASK, ChangeKind.NOTE) and change.document is not None:
+        due = f", due {in_zone(change.due_at, mapping)}" if change.due_at else ""
+        owner = f", owner {safe(change.owner_id)}" if change.owner_id else ", no owner"
+        out.print(f"    (none) → [green]{safe(change.document.title)}[/]{due}{owner if change.due_at else ''}")
+
+
+def show_document(out: Console, document: Document) -> None:
+    """Print a task's or note's text as the rep sees it."""
+    out.print(f"[bold]{safe(document.title)}[/]")
+    for section in document.sections:
+        if section.heading:
+            out.print(f"  [cyan]{safe(section.heading)}[/]")
+        for line in section.lines:
+            out.print(f"    {safe(line)}")
+
+
+def show_explanation(out: Console, explanation: Explanation) -> None:
+    """Print a person: links to the CRMs, every reason with its points, the sum, the status, what was handed off."""
+    judged, mapping = explanation.judged, explanation.mapping
+    person, score, decision = judged.person, judged.decision.score, judged.decision
+    definition = mapping.definition
+    out.print(f"[bold]{person_line(judged, mapping)}[/]  ({person.person_id})")
+    for contact in person.contacts:
+        stage = f", stage {contact.stage.value}" if contact.stage else ""
+        out.print(f"  {safe(contact.key)}{stage}")
+    out.print(f"definition {safe(score.definition)}, threshold {points(definition.threshold_points)}")
+    table = Table("points", "rule", "because of", "when", box=None, padding=(0, 2, 0, 2))
+    for reason in score.reasons:
+        table.add_row(
+            points(reason.points), safe(reason.label), safe(reason.title or reason.evidence),
+            in_zone(reason.occurred_at, mapping) if reason.occurred_at else "",
+        )
+    table.add_row(f"[bold]{points(score.total_points)}[/]", "[bold]sum[/]", "", "")
+    out.print(table)
+    out.print(f"status: {safe(status_of(judged, explanation))}")
+    for handoff, _ in explanation.handoffs:
+        deadline = in_zone(handoff.deadline_at, mapping) or "none"
+        out.print(f"handed off: cycle {handoff.cycle}, {in_zone(handoff.decided_at, mapping)}, deadline {deadline}")
+    for write in explanation.writes:
+        where = f" as {safe(write.remote_id)}" if write.remote_id else ""
+        why = f" ({safe(write.reason)})" if write.reason else ""
+        what = f"{write.change.crm} {write.change.kind.value}"
+        out.print(f"  {what}: {write.state.value}{where}{why}, {in_zone(write.updated_at, mapping)}")
+    if decision.score.disqualified_by:
+        out.print(f"never an MQL by this definition: {safe(decision.score.disqualified_by)}")
+
+
+def status_of(judged: Judged, explanation: Explanation) -> str:
+    """Return the person's status in one of our words: the stage, or why they are not an MQL."""
+    decision = judged.decision
+    if explanation.handoffs:
+        return "mql" if judged.person.stage.rank <= 1 else judged.person.stage.value
+    if decision.hands_off:
+        return "mql with the next sync"
+    return f"{judged.person.stage.value}" + (f" ({decision.why_not})" if decision.why_not else "")
+
+
+def reasons_line(judged: Judged) -> str:
+    """Return the points in one line: `情報システム部門・部長 20 + 資料ダウンロード 20 = 40`."""
+    parts: dict[str, float] = {}
+    for reason in judged.decision.score.reasons:
+        parts[reason.label] = parts.get(reason.label, 0) + reason.points
+    total = points(judged.decision.score.total_points)
+    return " + ".join(f"{label} {points(p)}" for label, p in parts.items()) + f" = {total}" if parts else total
+
+
+def points(number: float) -> str:
+    """Return points without a needless fraction."""
+    return f"{number:g}"
+
+
+def in_zone(at: datetime | None, mapping: Mapping) -> str:
+    """Return an instant as the company reads it, to the minute."""
+    return "" if at is None else at.astimezone(mapping.zone).strftime("%Y-%m-%d %H:%M")
+
+
+def person_line(judged: Judged, mapping: Mapping) -> str:
+    """Return name and company, the family name first where the company's language has it so."""
+    attributes = judged.person.attributes
+    order = ("last_name", "first_name") if mapping.language == "ja" else ("first_name", "last_name")
+    names = [str(attributes.get(key) or "") for key in order]
+    name = " ".join(n for n in names if n) or (judged.person.emails[0] if judged.person.emails else "?")
+    company = attributes.get("company_name")
+    return safe(f"{name}, {company}" if company else name)
+
+
+def _value(value: Value) -> str:
+    return "(empty)" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)

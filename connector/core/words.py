@@ -1,0 +1,232 @@
+"""The words of every text for sales, in Japanese and English, and how each language writes dates and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from connector.records import ActivityKind
+
+
+def number(value: float) -> str:
+    """Write points as people do: no fraction when whole, at most four decimals."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True)
+class Japanese:
+    """Japanese words."""
+
+    why_now: str = "なぜ今"
+    breakdown: str = "点数の内訳"
+    origin: str = "獲得経路"
+    customer: str = "お客様"
+    to_do: str = "やること"
+    records: str = "別のCRMの記録"
+    basis: str = "判定の根拠"
+    phone: str = "電話"
+    email: str = "メール"
+    company: str = "会社"
+    position: str = "部署・役職"
+    lead_source: str = "流入元"
+    first_activity: str = "最初の行動"
+    unknown: str = "不明"
+    nobody: str = "ご担当者様"
+    fit_alone: str = "属性だけで基準に達しました。"
+    unsubscribed: str = "配信停止中のお客様です。メールは送らず、電話で連絡してください。"
+    unreachable: str = "電話もメールも分かりません。まず連絡先を調べてください。"
+    headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {
+        ActivityKind.DOCUMENT_DOWNLOADED: "見た資料",
+        ActivityKind.SEMINAR_ATTENDED: "参加セミナー",
+        ActivityKind.SEMINAR_REGISTERED: "申し込んだセミナー",
+        ActivityKind.INQUIRY_MADE: "お問い合わせ",
+        ActivityKind.WEBSITE_VISITED: "Webサイト来訪",
+        ActivityKind.CARD_EXCHANGED: "名刺交換",
+        ActivityKind.NEWSLETTER_CLICKED: "メルマガのクリック",
+        ActivityKind.NEWSLETTER_OPENED: "メルマガの開封",
+        ActivityKind.MEETING_HELD: "商談・打ち合わせ",
+        ActivityKind.CALL_MADE: "電話",
+        ActivityKind.EMAIL_EXCHANGED: "メールのやり取り",
+        ActivityKind.OTHER: "その他の行動",
+    })
+
+    def person(self, last_name: str, first_name: str) -> str:
+        """Family name first, with 様 unless the CRM's text has it already."""
+        name = " ".join(part for part in (last_name, first_name) if part).removesuffix("様").strip()
+        return f"{name}様" if name else self.nobody
+
+    def task_title(self, company: str, person: str, due_at: datetime) -> str:
+        """Who, and by when; `due_at` on the company's clock."""
+        who = " ".join(part for part in (company, person) if part)
+        return f"【MQL】{who}へ {self.short_day(due_at)} {due_at:%H:%M}までに連絡"
+
+    def note_title(self, person: str, points: str) -> str:
+        """What the note explains."""
+        return f"MQLになった理由：{person}（{points}）"
+
+    def points(self, value: float) -> str:
+        """`40点`."""
+        return f"{number(value)}点"
+
+    def total(self, total: float, fit: float, engagement: float, threshold: float) -> str:
+        """The sum, its two sides, and the line it crossed."""
+        return (
+            f"合計{self.points(total)}（属性{self.points(fit)}・行動{self.points(engagement)}、"
+            f"基準{self.points(threshold)}）"
+        )
+
+    def times(self, each: float | None, count: int, total: float) -> str:
+        """One rule's share: `20点`, `5点×8回 = 40点`, or `3回で12点` when the points differ."""
+        if count == 1:
+            return self.points(total)
+        if each is None:
+            return f"{count}回で{self.points(total)}"
+        return f"{self.points(each)}×{count}回 = {self.points(total)}"
+
+    def labelled(self, label: str, text: str) -> str:
+        """`電話：03-…`."""
+        return f"{label}：{text}"
+
+    def quoted(self, label: str, title: str) -> str:
+        """What was done and with what."""
+        return f"{label}「{title}」"
+
+    def counted(self, count: int, last_day: str) -> str:
+        """How often, and when last."""
+        return f"{count}回（最終 {last_day}）" if count > 1 else f"1回（{last_day}）"
+
+    def more(self, count: int) -> str:
+        """Lines that are left out."""
+        return f"ほか{count}件"
+
+    def instruction(self, due_at: datetime) -> str:
+        """What sales does now."""
+        return f"{self.short_day(due_at)} {due_at:%H:%M}までに連絡し、結果をこのCRMに記録してください。"
+
+    def definition(self, version: str, cycle: int) -> str:
+        """Which rules judged, in which cycle."""
+        return f"MQL定義 {version}・{cycle}回目のサイクル"
+
+    def short_day(self, day: datetime) -> str:
+        """`11/24(火)`."""
+        return f"{day.month}/{day.day}({'月火水木金土日'[day.weekday()]})"
+
+    def long_day(self, day: datetime) -> str:
+        """`2026/11/24(火)`."""
+        return f"{day.year}/{self.short_day(day)}"
+
+
+@dataclass(frozen=True)
+class English:
+    """English words; the same surface as Japanese."""
+
+    why_now: str = "Why now"
+    breakdown: str = "How the points add up"
+    origin: str = "How they came to us"
+    customer: str = "Who"
+    to_do: str = "To do"
+    records: str = "Records in other CRMs"
+    basis: str = "Judged by"
+    phone: str = "Phone"
+    email: str = "E-mail"
+    company: str = "Company"
+    position: str = "Position"
+    lead_source: str = "Lead source"
+    first_activity: str = "First activity"
+    unknown: str = "unknown"
+    nobody: str = "unnamed contact"
+    fit_alone: str = "Who they are was enough to reach the threshold."
+    unsubscribed: str = "They have opted out of e-mail: call, do not write."
+    unreachable: str = "Neither phone nor e-mail is known: find a way to reach them first."
+    headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {
+        ActivityKind.DOCUMENT_DOWNLOADED: "Documents downloaded",
+        ActivityKind.SEMINAR_ATTENDED: "Seminars attended",
+        ActivityKind.SEMINAR_REGISTERED: "Seminar registrations",
+        ActivityKind.INQUIRY_MADE: "Inquiries",
+        ActivityKind.WEBSITE_VISITED: "Website visits",
+        ActivityKind.CARD_EXCHANGED: "Business cards exchanged",
+        ActivityKind.NEWSLETTER_CLICKED: "Newsletter clicks",
+        ActivityKind.NEWSLETTER_OPENED: "Newsletter opens",
+        ActivityKind.MEETING_HELD: "Meetings",
+        ActivityKind.CALL_MADE: "Calls",
+        ActivityKind.EMAIL_EXCHANGED: "E-mails exchanged",
+        ActivityKind.OTHER: "Other activities",
+    })
+
+    def person(self, last_name: str, first_name: str) -> str:
+        """Given name first."""
+        return " ".join(part for part in (first_name, last_name) if part) or self.nobody
+
+    def task_title(self, company: str, person: str, due_at: datetime) -> str:
+        """Who, and by when; `due_at` on the company's clock."""
+        who = f"{person} ({company})" if company else person
+        return f"[MQL] Contact {who} by {self.short_day(due_at)}, {due_at:%H:%M}"
+
+    def note_title(self, person: str, points: str) -> str:
+        """What the note explains."""
+        return f"Why this is an MQL: {person} ({points})"
+
+    def points(self, value: float) -> str:
+        """`40 points`."""
+        return f"{number(value)} {'point' if value == 1 else 'points'}"
+
+    def total(self, total: float, fit: float, engagement: float, threshold: float) -> str:
+        """The sum, its two sides, and the line it crossed."""
+        return (
+            f"{self.points(total)} in total ({number(fit)} for who they are, {number(engagement)} for what they did; "
+            f"threshold {number(threshold)})"
+        )
+
+    def times(self, each: float | None, count: int, total: float) -> str:
+        """One rule's share."""
+        if count == 1:
+            return self.points(total)
+        if each is None:
+            return f"{count} times, {self.points(total)}"
+        return f"{number(each)} × {count} = {self.points(total)}"
+
+    def labelled(self, label: str, text: str) -> str:
+        """`Phone: 03-…`."""
+        return f"{label}: {text}"
+
+    def quoted(self, label: str, title: str) -> str:
+        """What was done and with what."""
+        return f"{label}: “{title}”"
+
+    def counted(self, count: int, last_day: str) -> str:
+        """How often, and when last."""
+        return f"{count} times, last on {last_day}" if count > 1 else f"once, on {last_day}"
+
+    def more(self, count: int) -> str:
+        """Lines that are left out."""
+        return f"and {count} more"
+
+    def instruction(self, due_at: datetime) -> str:
+        """What sales does now."""
+        return f"Get in touch by {self.short_day(due_at)}, {due_at:%H:%M}, and log the outcome in this CRM."
+
+    def definition(self, version: str, cycle: int) -> str:
+        """Which rules judged, in which cycle."""
+        return f"MQL definition {version}, cycle {cycle}"
+
+    def short_day(self, day: datetime) -> str:
+        """`Tue 24 Nov`."""
+        weekday = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[day.weekday()]
+        months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+        return f"{weekday} {day.day} {months[day.month - 1]}"
+
+    def long_day(self, day: datetime) -> str:
+        """`Tue 24 Nov 2026`."""
+        return f"{self.short_day(day)} {day.year}"
+
+
+Words = Japanese | English
+
+_WORDS: Mapping[str, Words] = {"ja": Japanese(), "en": English()}
+
+
+def words_of(language: Literal["ja", "en"]) -> Words:
+    """Return the words of a company's language."""
+    return _WORDS[language]

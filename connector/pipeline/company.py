@@ -1,0 +1,45 @@
+"""What a run works for, and how it tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from connector.adapter_kit.protocol import Adapter
+from connector.mapping.model import Mapping as CompanyMapping
+from connector.store import Store
+
+
+@dataclass(frozen=True)
+class Company:
+    """One company, ready to work for.
+
+    Attributes:
+        mapping_file: Where the mapping came from, for messages.
+        adapters: By CRM name, in the mapping's order.
+        clock: Returns now, aware UTC.
+    """
+
+    name: str
+    mapping: CompanyMapping
+    mapping_file: str
+    adapters: Mapping[str, Adapter]
+    store: Store
+    clock: Callable[[], datetime]
+
+
+class Step(NamedTuple):
+    """How far a run is: `done` records, people or changes of this phase so far."""
+
+    phase: Literal["pull", "evaluate", "sync_back"]
+    what: str
+    done: int
+
+
+Progress = Callable[[Step], None]
+
+
+def no_progress(step: Step) -> None:
+    """Tell nobody."""

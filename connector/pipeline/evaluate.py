@@ -1,0 +1,251 @@
+"""From stored records to stored decisions: identity, activities, score, lifecycle, and the changes that follow.
+
+Each step marks its input done in the transaction that stores its output, so it may stop between any two lines.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.core.changes import OwnerDirectory, plan_changes
+from connector.core.identity import assemble, resolve
+from connector.core.lifecycle import PersonState, decide
+from connector.core.normalize import Normalizer, fold, matcher, text_of
+from connector.core.scoring import score_people
+from connector.mapping.load import judging_fingerprint, reading_fingerprint
+from connector.mapping.model import OwnerMapping
+from connector.pipeline.company import Company, Progress, Step
+from connector.records import Activity, Change, ChangeKind, Contact, Decision, Person, RecordKey, Stage, Value
+from connector.store import Conflict, Lease, StoredRecord
+
+BATCH = 2_000
+"""Records or people worked on at once: bounds memory, and amortises one scoring call over many people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One person as evaluated now: who they are, what was decided, and what is to be written."""
+
+    person: Person
+    decision: Decision
+    changes: tuple[Change, ...]
+
+
+def understand(company: Company, lease: Lease, progress: Progress) -> None:
+    """Turn every record that is new, or whose meaning the mapping changed, into people and activities."""
+    store, name = company.store, company.name
+    state = store.get_company_state(name)
+    reading, judging = reading_fingerprint(company.mapping), judging_fingerprint(company.mapping)
+    if state.get("reading", reading) != reading:
+        store.mark_all_pending(lease)
+    if state.get("judging", judging) != judging:
+        store.mark_all_dirty(lease)
+    store.set_company_state(lease, reading=reading, judging=judging)
+    normalizer = Normalizer(company.mapping)
+    done = 0
+    for records in _pending(company, normalizer, people=True):
+        _save_activities(company, lease, normalizer, records, clear=False)
+        _resolve(company, lease, normalizer, records)
+        done += len(records)
+        progress(Step("evaluate", "records", done))
+    for records in _pending(company, normalizer, people=False):
+        _save_activities(company, lease, normalizer, records, clear=True)
+        done += len(records)
+        progress(Step("evaluate", "records", done))
+
+
+def judge(company: Company, person_ids: Sequence[str], now: datetime) -> list[Judged]:
+    """Return what the rules say about these people now, and of the writes only those that change something.
+
+    Reads the store and, where a write is due, the CRM's current values; writes nothing.
+    """
+    return _drop_what_is_so_already(company, look_at(company, person_ids, now))
+
+
+def look_at(company: Company, person_ids: Sequence[str], now: datetime) -> list[Judged]:
+    """Return what the rules say about these people now, and every write that follows; asks the store only."""
+    store, name, mapping = company.store, company.name, company.mapping
+    keys = store.get_person_keys(name, person_ids)
+    normalizer = Normalizer(mapping)
+    contacts = _read_contacts(company, normalizer, {key for own in keys.values() for key in own})
+    people = {}
+    for person_id, own in keys.items():
+        theirs = [contacts[key] for key in own if key in contacts]
+        if theirs:
+            people[person_id] = assemble(person_id, theirs, mapping)
+    activities = _read_activities(company, keys)
+    scores = score_people(list(people.values()), activities, mapping.definition, now, mapping.zone)
+    states = store.get_person_states(name, list(people))
+    owners = read_owners(company)
+    judged = []
+    for person_id, person in people.items():
+        decision = decide(person, scores[person_id], states.get(person_id, PersonState()), mapping, now)
+        changes = plan_changes(name, decision, person, activities.get(person_id, ()), owners, mapping)
+        judged.append(Judged(person, decision, changes))
+    return judged
+
+
+def evaluate(company: Company, lease: Lease, run_id: int, progress: Progress) -> Iterator[Judged]:
+    """Judge everybody something changed about, storing decisions and changes; yield each as it is stored."""
+    done = 0
+    while person_ids := company.store.read_dirty(company.name, BATCH):
+        now = company.clock()
+        judged = judge(company, list(person_ids), now)
+        company.store.save_decisions(
+            lease, [(j.decision, j.changes, _summary(j.person)) for j in judged], run_id, now, looked_at=person_ids,
+        )
+        done += len(person_ids)
+        progress(Step("evaluate", "people", done))
+        yield from judged
+
+
+def read_owners(company: Company) -> dict[str, OwnerDirectory]:
+    """Return, for each CRM whose mapping says who owns records, the active owners by remote id."""
+    directories = {}
+    for crm, part in company.mapping.crm.items():
+        if part.owners is not None:
+            rows = company.store.read_stream(company.name, crm, part.owners.stream)
+            directories[crm] = _directory(part.owners, rows)
+    return directories
+
+
+def _directory(owners: OwnerMapping, rows: Iterable[StoredRecord]) -> OwnerDirectory:
+    tests = [(name, matcher(patterns)) for name, patterns in owners.is_active.items()]
+    active, fallback_id = {}, ""
+    for row in rows:
+        if all(test(fold(text_of(row.payload.get(name)))) for name, test in tests):
+            active[row.key.remote_id] = " ".join(text_of(row.payload.get(name)) for name in owners.name).strip()
+            if owners.fallback_email and fold(text_of(row.payload.get(owners.email))) == fold(owners.fallback_email):
+                fallback_id = row.key.remote_id
+    return OwnerDirectory(active, fallback_id)
+
+
+def _pending(company: Company, normalizer: Normalizer, *, people: bool) -> Iterator[list[StoredRecord]]:
+    store, name = company.store, company.name
+    for crm, stream in store.pending_streams(name):
+        if normalizer.is_people(crm, stream) is people:
+            while records := store.read_pending(name, crm=crm, stream=stream, limit=BATCH):
+                yield records
+
+
+def _save_activities(
+    company: Company, lease: Lease, normalizer: Normalizer, records: Iterable[StoredRecord], *, clear: bool
+) -> None:
+    by_source = {r.key: normalizer.activities(r.key, r.modified_at, r.payload, r.links) for r in records}
+    company.store.save_activities(lease, by_source, company.clock(), clear=clear)
+
+
+def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: list[StoredRecord]) -> None:
+    """Find out whose these records are, together with every stored record that may be the same human's."""
+    store, name = company.store, company.name
+    contacts = {str(r.key): normalizer.contact(r.key, r.modified_at, r.payload) for r in records}
+    known: dict[str, str] = {}
+    fresh: Iterable[Contact] = list(contacts.values())
+    # A neighbour may link on to further people; two or three rounds reach everybody.
+    while touched := {k for c in fresh for k in _identity_keys(c)} - known.keys():
+        found = store.get_person_ids(name, touched)
+        known |= dict.fromkeys(touched - found.keys(), "") | found
+        own = store.get_person_keys(name, set(found.values()))
+        neighbours = {key for keys in own.values() for key in keys}
+        known |= {key: person_id for person_id, keys in own.items() for key in keys}
+        fresh = _read_contacts(company, normalizer, neighbours - contacts.keys()).values()
+        contacts |= {str(c.key): c for c in fresh}
+    resolution = resolve(list(contacts.values()), {key: person_id for key, person_id in known.items() if person_id})
+    # A link to a record that is not here yet is kept as a key, so that the record finds its human when it comes.
+    expected = {
+        person_id: {
+            str(target) for key in own for target in (*contacts[str(key)].linked_to, contacts[str(key)].superseded_by)
+            if target is not None and str(target) not in contacts
+        }
+        for person_id, own in resolution.people.items()
+    }
+    store.save_people(
+        lease,
+        {person_id: own | expected[person_id] for person_id, own in resolution.keys.items()},
+        resolution.aliases,
+        [Conflict(c.key, c.reason, tuple(map(str, c.records))) for c in resolution.conflicts],
+        [r.key for r in records],
+    )
+
+
+def _identity_keys(contact: Contact) -> set[str]:
+    keys = {str(contact.key), *(str(key) for key in contact.linked_to), *(f"email:{e}" for e in contact.emails)}
+    return keys | ({str(contact.superseded_by)} if contact.superseded_by else set())
+
+
+def _read_contacts(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> dict[str, Contact]:
+    wanted = [RecordKey.parse(key) for key in keys if not key.startswith("email:")]
+    rows = company.store.read_records(company.name, wanted)
+    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
+
+
+def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, list[Activity]]:
+    person_of = {key: person_id for person_id, own in keys.items() for key in own}
+    activities: dict[str, list[Activity]] = defaultdict(list)
+    for activity in company.store.read_activities(company.name, person_of):
+        activities[person_of[activity.subject]].append(activity)
+    return activities
+
+
+def _drop_what_is_so_already(company: Company, judged: list[Judged]) -> list[Judged]:
+    """Keep of the planned field writes only what differs from the CRM, and never a stage that sales has moved."""
+    normalizer = Normalizer(company.mapping)
+    written: dict[str, dict[str, Value]] = {}
+    for crm in company.adapters:
+        records = {str(c.record) for c in _field_changes(judged) if c.crm == crm}
+        written |= company.store.get_last_written(company.name, crm, records)
+    due: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    for change in _field_changes(judged):
+        if not _is_written(change, written.get(str(change.record))):
+            due[change.crm, change.record.stream].append(change)
+    current: dict[str, dict[str, Value]] = {}
+    for (crm, stream), changes in due.items():
+        remote_ids = sorted({c.record.remote_id for c in changes})
+        fields = sorted({name for c in changes for name in c.fields})
+        values = company.adapters[crm].read_back(stream, remote_ids, fields)
+        current |= {str(RecordKey(crm, stream, remote_id)): dict(v) for remote_id, v in values.items()}
+    return [
+        replace(j, changes=tuple(_differences(normalizer, j.changes, written, current))) for j in judged
+    ]
+
+
+def _field_changes(judged: list[Judged]) -> Iterator[Change]:
+    return (c for j in judged for c in j.changes if c.kind in (ChangeKind.STAGE, ChangeKind.SCORE))
+
+
+def _is_written(change: Change, last: dict[str, Value] | None) -> bool:
+    return last is not None and all(name in last and last[name] == value for name, value in change.fields.items())
+
+
+def _differences(
+    normalizer: Normalizer, changes: Iterable[Change], written: dict[str, dict[str, Value]],
+    current: dict[str, dict[str, Value]],
+) -> Iterator[Change]:
+    for change in changes:
+        if change.kind in (ChangeKind.TASK, ChangeKind.NOTE):
+            yield change
+            continue
+        key = str(change.record)
+        if _is_written(change, written.get(key)) or key not in current:
+            continue
+        if change.kind is ChangeKind.STAGE and _is_moved_on(normalizer, change, current[key]):
+            continue
+        differing = {name: value for name, value in change.fields.items() if current[key].get(name) != value}
+        if differing:
+            before = {name: current[key].get(name) for name in differing}
+            yield replace(change, fields=differing, before=before)
+
+
+def _is_moved_on(normalizer: Normalizer, change: Change, current: dict[str, Value]) -> bool:
+    """Tell whether the CRM's stage is already at MQL or past it: that is sales' own move, never overwritten."""
+    return any(
+        stage is not None and stage.rank >= Stage.MQL.rank
+        for stage in (normalizer.stage(change.record, current.get(name)) for name in change.fields)
+    )
+
+
+def _summary(person: Person) -> dict[str, Value]:
+    return {"records": len(person.contacts), "stage": person.stage.value}

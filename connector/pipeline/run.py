@@ -1,0 +1,123 @@
+"""One run for one company: `sync` stores and applies, `plan` only tells; they share all but the last step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.mapping.load import judging_fingerprint
+from connector.pipeline.check import require_fields
+from connector.pipeline.company import Company, Progress, no_progress
+from connector.pipeline.evaluate import Judged, evaluate, judge, understand
+from connector.pipeline.lease import hold_lease
+from connector.pipeline.pull import StreamCounts, pull
+from connector.pipeline.sync_back import sync_back
+from connector.records import Change
+from connector.store import Lease
+
+
+@dataclass
+class RunReport:
+    """What one run did.
+
+    Attributes:
+        handed_off: Everybody who became MQL in this run, in the order they were judged.
+        outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
+        outbox: CRM -> state -> how many changes are in it after the run.
+    """
+
+    run_id: int
+    company: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    pulled: list[StreamCounts] = field(default_factory=list)
+    judged_count: int = 0
+    handed_off: list[Judged] = field(default_factory=list)
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    outbox: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each thing that did not go as it should."""
+        lines = [f"{c.crm} {c.stream}: {c.error}" for c in self.pulled if c.error]
+        for crm, outcomes in self.outcomes.items():
+            if outcomes.get("stopped"):
+                lines.append(f"{crm}: the write-back stopped; what is left goes out with the next run")
+            lines += [f"{crm}: {outcomes[bad]} change(s) {bad}" for bad in ("rejected",) if outcomes.get(bad)]
+        return lines
+
+
+def sync(
+    company: Company, progress: Progress = no_progress, *, sleep: Callable[[float], None] = time.sleep
+) -> RunReport:
+    """Pull, evaluate and write back; what a crash or a refusal leaves over, the next run finishes.
+
+    Raises:
+        LeaseHeldError: Another run is at work for this company.
+        ConnectorError: Nothing could be pulled at all, or the store failed.
+    """
+    store = company.store
+    with hold_lease(company) as lease:
+        report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
+        status = "failed"
+        try:
+            _require_fields_once(company, lease)
+            report.pulled = pull(company, lease, progress)
+            understand(company, lease, progress)
+            for judged in evaluate(company, lease, report.run_id, progress):
+                report.judged_count += 1
+                if judged.decision.hands_off:
+                    report.handed_off.append(judged)
+            report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
+            report.outbox = store.outbox_counts(company.name)
+            status = "done with problems" if report.problems else "done"
+        finally:
+            report.finished_at = company.clock()
+            store.finish_run(report.run_id, status, _counts(report), report.finished_at)
+    return report
+
+
+@dataclass
+class Plan:
+    """Every write `sync` would make now.
+
+    Attributes:
+        waiting: Changes that an earlier run stored and did not get out.
+        judged: People with something to be written, each with their changes.
+    """
+
+    company: str
+    pulled: list[StreamCounts]
+    waiting: list[Change]
+    judged: list[Judged]
+
+
+def plan(company: Company, progress: Progress = no_progress) -> Plan:
+    """Pull and judge, and return what `sync` would write; writes nothing to any CRM and stores no decision."""
+    with hold_lease(company) as lease:
+        _require_fields_once(company, lease)
+        pulled = pull(company, lease, progress)
+        understand(company, lease, progress)
+        person_ids = list(company.store.read_dirty(company.name, None))
+        now = company.clock()
+        judged = [j for j in judge(company, person_ids, now) if j.changes] if person_ids else []
+        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged)
+
+
+def _require_fields_once(company: Company, lease: Lease) -> None:
+    """Check the mapping's fields against the live accounts when the mapping is new; it costs a call per object."""
+    fingerprint = judging_fingerprint(company.mapping)
+    if company.store.get_company_state(company.name).get("fields_checked") != fingerprint:
+        require_fields(company)
+        company.store.set_company_state(lease, fields_checked=fingerprint)
+
+
+def _counts(report: RunReport) -> dict[str, int]:
+    return {
+        "pulled": sum(c.new + c.changed for c in report.pulled),
+        "judged": report.judged_count,
+        "handed_off": len(report.handed_off),
+        **{f"{crm}_{outcome}": n for crm, counts in report.outcomes.items() for outcome, n in counts.items()},
+    }

@@ -1,0 +1,1 @@
+"""What people ask about the leads, answered from the store; knows no CRM, decides nothing."""

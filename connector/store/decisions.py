@@ -1,0 +1,209 @@
+"""What was decided about people, with which changes, and who is to be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, exists, literal_column, or_, select
+
+from connector.core.lifecycle import PersonState, next_state
+from connector.records import Change, Decision, Stage
+from connector.store.bulk import each_of, insert_rows, run_for_rows
+from connector.store.codec import dump_decision, dump_json, dump_score, load_decision, load_json, load_score
+from connector.store.database import Database
+from connector.store.instants import to_micros
+from connector.store.merging import follow_merges
+from connector.store.outbox import LATEST_WINS, plan_changes
+from connector.store.people import mark_dirty
+from connector.store.rows import DecisionRow, Lease, PersonRow
+from connector.store.schema import decisions, person_keys, persons
+
+_HANDOFF = "handoff"
+_DECISION_COLUMNS = (
+    "company", "person_id", "cycle", "kind", "decision", "definition", "points", "decided_at", "deadline_at", "run_id",
+)
+_PERSON_COLUMNS = (
+    "company", "person_id", "cycle", "stage", "handed_off_at", "score_points", "score", "definition", "scored_at",
+    "summary", "dirty",
+)
+_REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _PERSON_COLUMNS[2:]
+)
+
+_CLEAN = "UPDATE persons SET dirty = 0 WHERE company = ? AND person_id = ? AND dirty_version = ?"
+
+Decided = tuple[Decision, Sequence[Change], Mapping[str, Any]]
+"""A decision, its changes, and a summary of the person for those who ask (plain JSON values)."""
+
+
+class DecisionsStore(Database):
+    """Decisions about people, and what is remembered of each person between runs."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        super().__init__(engine, place)
+        # (company, person id) -> the person's dirty_version when this process read them as dirty. Only the holder
+        # of the lease decides, so the version need not outlive the process: after a crash they are read again.
+        self._read_versions: dict[tuple[str, str], int] = {}
+
+    def read_dirty(self, company: str, limit: int | None) -> list[str]:
+        """Up to `limit` ids of living people to decide again, all without one, in order; dirty until decided."""
+        query = (
+            select(persons.c.person_id, persons.c.dirty_version)
+            .where(
+                # Written out and not bound: only so is the partial index used.
+                persons.c.company == company, persons.c.dirty == literal_column("1"),
+                exists().where(person_keys.c.company == company, person_keys.c.person_id == persons.c.person_id),
+            )
+            .order_by(persons.c.person_id).limit(limit)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        self._read_versions.update({(company, row.person_id): row.dirty_version for row in rows})
+        return [row.person_id for row in rows]
+
+    def mark_all_dirty(self, lease: Lease) -> None:
+        """Have everybody decided again, as after a changed definition."""
+        with self._writing(lease) as connection:
+            everybody = select(persons.c.person_id).where(persons.c.company == lease.company)
+            mark_dirty(connection, lease.company, everybody)
+
+    def get_person_states(self, company: str, person_ids: Iterable[str]) -> dict[str, PersonState]:
+        """Person id -> what is remembered of them; the initial state for those not known."""
+        wanted = list(person_ids)
+        query = select(persons.c.person_id, persons.c.cycle, persons.c.stage, persons.c.handed_off_at).where(
+            persons.c.company == company, persons.c.person_id.in_(each_of(wanted)),
+        )
+        with self._reading() as connection:
+            known = {row.person_id: _to_state(row) for row in connection.execute(query)}
+        return {person_id: known.get(person_id, PersonState()) for person_id in wanted}
+
+    def save_decisions(
+        self, lease: Lease, decided: Sequence[Decided], run_id: int, at: datetime, *, looked_at: Collection[str] = (),
+    ) -> None:
+        """Keep decisions, their changes in the outbox, and each person's next state, all or nothing.
+
+        A handoff is kept once per person and cycle: of a second one neither decision nor task nor note is kept. A
+        person who became dirty again since `read_dirty` stays dirty. One who was merged away meanwhile is left out:
+        the one who goes on is dirty. Those `looked_at` without a decision (nothing of theirs is left) are clean,
+        if `read_dirty` gave them.
+        """
+        company = lease.company
+        ids = [decision.person_id for decision, _, _ in decided]
+        with self._writing(lease) as connection:
+            known = _read_persons(connection, company, ids)
+            handed_off = _read_handoffs(connection, company, ids)
+            person_rows: list[tuple[Any, ...]] = []
+            handoffs: list[Decision] = []
+            changes: list[Change] = []
+            for decision, planned, summary in decided:
+                row = known.get(decision.person_id)
+                if row is not None and row.merged_into is not None:
+                    continue
+                state = _to_state(row) if row is not None else PersonState()
+                hands_off = _hands_off_now(decision, state, handed_off)
+                if hands_off:
+                    handoffs.append(decision)
+                    handed_off.add((decision.person_id, decision.cycle))
+                state = next_state(state, replace(decision, hands_off=hands_off))
+                dirty = int(row is not None and self._is_newly_dirty(company, row))
+                person_rows.append(_to_person_row(company, decision, state, summary, dirty))
+                changes += [c for c in planned if c.kind in LATEST_WINS or hands_off or not decision.hands_off]
+            insert_rows(
+                connection, decisions, _DECISION_COLUMNS, [_to_handoff_row(company, d, run_id) for d in handoffs],
+            )
+            insert_rows(connection, persons, _PERSON_COLUMNS, person_rows, _REPLACE_PERSON)
+            plan_changes(connection, company, changes, run_id, at)
+            run_for_rows(connection, _CLEAN, self._undecided(company, looked_at, ids))
+        for person_id in (*ids, *looked_at):
+            self._read_versions.pop((company, person_id), None)
+
+    def find_person(self, company: str, email: str) -> str | None:
+        """The id of the person with this normalised address; None when nobody has it."""
+        query = select(person_keys.c.person_id).where(
+            person_keys.c.company == company, person_keys.c.key == f"email:{email}",
+        )
+        with self._reading() as connection:
+            person_id = connection.execute(query).scalar()
+            return None if person_id is None else follow_merges(connection, company, person_id)
+
+    def read_person(self, company: str, person_id: str) -> PersonRow | None:
+        """What the store knows of this person; None for an id it never saw."""
+        query = select(persons).where(persons.c.company == company, persons.c.person_id == person_id)
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        state = _to_state(row)
+        return PersonRow(
+            person_id, state.cycle, state.stage, bool(row.dirty), state.handed_off_at,
+            load_score(row.score) if row.score else None, row.scored_at, row.merged_into, load_json(row.summary),
+        )
+
+    def read_decisions(self, company: str, person_id: str) -> list[DecisionRow]:
+        """The handoffs of this person and of those merged into them, oldest first, each as it was decided."""
+        merged = select(persons.c.person_id).where(persons.c.company == company, persons.c.merged_into == person_id)
+        query = select(decisions.c.decision, decisions.c.run_id).where(
+            decisions.c.company == company,
+            or_(decisions.c.person_id == person_id, decisions.c.person_id.in_(merged)),
+        ).order_by(decisions.c.decided_at, decisions.c.cycle)
+        with self._reading() as connection:
+            return [DecisionRow(load_decision(text), run_id) for text, run_id in connection.execute(query)]
+
+    def _undecided(
+        self, company: str, looked_at: Collection[str], decided: Sequence[str],
+    ) -> list[tuple[str, str, int]]:
+        """Company, person and the version they were read with, of those looked at without a decision."""
+        versions = {i: self._read_versions.get((company, i)) for i in set(looked_at).difference(decided)}
+        return [(company, i, version) for i, version in versions.items() if version is not None]
+
+    def _is_newly_dirty(self, company: str, row: Row[*tuple[Any, ...]]) -> bool:
+        """Whether something happened to the person since this process read them as dirty."""
+        read_version: int = self._read_versions.get((company, row.person_id), row.dirty_version)
+        return bool(row.dirty) and bool(row.dirty_version != read_version)
+
+
+def _read_persons(connection: Connection, company: str, ids: Sequence[str]) -> dict[str, Row[*tuple[Any, ...]]]:
+    query = select(
+        persons.c.person_id, persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.dirty,
+        persons.c.dirty_version, persons.c.merged_into,
+    ).where(persons.c.company == company, persons.c.person_id.in_(each_of(ids)))
+    return {row.person_id: row for row in connection.execute(query)}
+
+
+def _read_handoffs(connection: Connection, company: str, ids: Sequence[str]) -> set[tuple[str, int]]:
+    query = select(decisions.c.person_id, decisions.c.cycle).where(
+        decisions.c.company == company, decisions.c.kind == _HANDOFF, decisions.c.person_id.in_(each_of(ids)),
+    )
+    return {(row.person_id, row.cycle) for row in connection.execute(query)}
+
+
+def _hands_off_now(decision: Decision, state: PersonState, handed_off: set[tuple[str, int]]) -> bool:
+    """Whether this is the first handoff of its cycle, and not of a cycle that is over."""
+    passage = (decision.person_id, decision.cycle)
+    return decision.hands_off and passage not in handed_off and decision.cycle >= state.cycle
+
+
+def _to_state(row: Row[*tuple[Any, ...]]) -> PersonState:
+    return PersonState(row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at)
+
+
+def _to_handoff_row(company: str, decision: Decision, run_id: int) -> tuple[Any, ...]:
+    deadline = None if decision.deadline_at is None else to_micros(decision.deadline_at)
+    return (
+        company, decision.person_id, decision.cycle, _HANDOFF, dump_decision(decision), decision.score.definition,
+        decision.score.total_points, to_micros(decision.decided_at), deadline, run_id,
+    )
+
+
+def _to_person_row(
+    company: str, decision: Decision, state: PersonState, summary: Mapping[str, Any], dirty: int,
+) -> tuple[Any, ...]:
+    score = decision.score
+    return (
+        company, decision.person_id, state.cycle, None if state.stage is None else state.stage.value,
+        None if state.handed_off_at is None else to_micros(state.handed_off_at), score.total_points,
+        dump_score(score), score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
+    )

@@ -1,0 +1,107 @@
+"""Two people turned out to be one: what the one who goes on takes over from the other.
+
+The aim is that nobody is handed to sales twice: the one who goes on keeps the later cycle and any handoff, and
+what was planned for both in the same cycle is written once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, and_, delete, exists, or_, select, update
+
+from connector.core.lifecycle import PersonState
+from connector.records import ChangeKind, Stage
+from connector.store.bulk import insert_rows
+from connector.store.rows import ChangeState
+from connector.store.schema import decisions, outbox, person_keys, persons
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def merge_person(connection: Connection, company: str, loser: str, winner: str) -> str:
+    """Give the winner, in the caller's transaction, all that is the loser's; the loser becomes an alias.
+
+    Returns:
+        Who goes on: the winner, or who the winner was merged into before.
+    """
+    insert_rows(
+        connection, persons, ("company", "person_id"), [(company, loser), (company, winner)], "ON CONFLICT DO NOTHING",
+    )
+    winner = follow_merges(connection, company, winner)
+    if winner in (loser, _merged_into(connection, company, loser)):
+        return winner
+    state = _joined_state(_read_state(connection, company, winner), _read_state(connection, company, loser))
+    of_company = persons.c.company == company
+    connection.execute(
+        update(persons).where(of_company, persons.c.person_id == winner).values(
+            cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at,
+        )
+    )
+    connection.execute(
+        update(persons)
+        .where(of_company, or_(persons.c.person_id == loser, persons.c.merged_into == loser))
+        .values(merged_into=winner, dirty=0)
+    )
+    connection.execute(
+        update(person_keys).where(person_keys.c.company == company, person_keys.c.person_id == loser)
+        .values(person_id=winner)
+    )
+    _move_decisions(connection, company, loser, winner)
+    _move_changes(connection, company, loser, winner)
+    return winner
+
+
+def follow_merges(connection: Connection, company: str, person_id: str) -> str:
+    """The person who goes on for `person_id`: who they were merged into, or they themselves."""
+    return _merged_into(connection, company, person_id) or person_id
+
+
+def _merged_into(connection: Connection, company: str, person_id: str) -> str | None:
+    # One step is enough: a merge of the winner takes everybody along who was merged into them.
+    query = select(persons.c.merged_into).where(persons.c.company == company, persons.c.person_id == person_id)
+    return connection.execute(query).scalar()
+
+
+def _read_state(connection: Connection, company: str, person_id: str) -> PersonState:
+    query = select(persons.c.cycle, persons.c.stage, persons.c.handed_off_at).where(
+        persons.c.company == company, persons.c.person_id == person_id,
+    )
+    cycle, stage, handed_off_at = connection.execute(query).one()
+    return PersonState(cycle, Stage(stage) if stage else None, handed_off_at)
+
+
+def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
+    further = max(winner, loser, key=lambda state: (state.cycle, state.handed_off_at or _LONG_AGO))
+    handoffs = [state.handed_off_at for state in (winner, loser) if state.handed_off_at]
+    return PersonState(further.cycle, further.stage or winner.stage or loser.stage, max(handoffs, default=None))
+
+
+def _move_decisions(connection: Connection, company: str, loser: str, winner: str) -> None:
+    """Both may have been handed off in one cycle: then the loser's decision stays under the old id, as history."""
+    others = decisions.alias()
+    connection.execute(
+        update(decisions)
+        .where(
+            decisions.c.company == company, decisions.c.person_id == loser,
+            ~exists().where(
+                others.c.company == company, others.c.person_id == winner,
+                others.c.cycle == decisions.c.cycle, others.c.kind == decisions.c.kind,
+            ),
+        )
+        .values(person_id=winner)
+    )
+
+
+def _move_changes(connection: Connection, company: str, loser: str, winner: str) -> None:
+    """Changes not yet sent are dropped where the winner's own take their place: the winner is decided again."""
+    others = outbox.alias()
+    has_twin = exists().where(
+        others.c.company == company, others.c.crm == outbox.c.crm, others.c.person_id == winner,
+        others.c.cycle == outbox.c.cycle, others.c.kind == outbox.c.kind,
+    )
+    is_recomputed = outbox.c.kind.in_([ChangeKind.STAGE, ChangeKind.SCORE])
+    of_loser = and_(outbox.c.company == company, outbox.c.person_id == loser)
+    is_unsent = outbox.c.state.in_([ChangeState.PLANNED, ChangeState.RETRY])
+    connection.execute(delete(outbox).where(of_loser, is_unsent, or_(is_recomputed, has_twin)))
+    connection.execute(update(outbox).where(of_loser).values(person_id=winner))

@@ -1,0 +1,204 @@
+"""The first schema: runs, leases, records, people, activities, decisions, outbox.
+
+Revision ID: 0001
+Revises:
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "activities",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("activity_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("retracted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("company", "subject", "occurred_at", "activity_id", name=op.f("pk_activities")),
+        sa.UniqueConstraint("company", "activity_id", name=op.f("uq_activities_company_activity_id")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_activities_company_source"), "activities", ["company", "source"])
+    op.create_table(
+        "company_state",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "name", name=op.f("pk_company_state")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "conflicts",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("records", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "key", "reason", name=op.f("pk_conflicts")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "cursors",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False),
+        sa.Column("saved_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", name=op.f("pk_cursors")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "leases",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("ttl_seconds", sa.Float(), nullable=False),
+        sa.Column("acquired_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("company", name=op.f("pk_leases"))
+    )
+    op.create_table(
+        "pending_records",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_pending_records")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "person_keys",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "key", name=op.f("pk_person_keys")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_person_keys_company_person_id"), "person_keys", ["company", "person_id"])
+    op.create_table(
+        "persons",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=True),
+        sa.Column("dirty", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("dirty_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("handed_off_at", sa.BigInteger(), nullable=True),
+        sa.Column("score_points", sa.Float(), nullable=True),
+        sa.Column("score", sa.Text(), nullable=True),
+        sa.Column("definition", sa.Text(), nullable=True),
+        sa.Column("scored_at", sa.BigInteger(), nullable=True),
+        sa.Column("merged_into", sa.Text(), nullable=True),
+        sa.Column("summary", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("company", "person_id", name=op.f("pk_persons")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_persons_company_merged_into"), "persons", ["company", "merged_into"])
+    op.create_index(
+        "ix_persons_dirty", "persons", ["company", "dirty", "person_id"],
+        sqlite_where=sa.text("dirty = 1"), postgresql_where=sa.text("dirty = 1"),
+    )
+    op.create_table(
+        "record_versions",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("modified_at", sa.BigInteger(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("links", sa.Text(), nullable=True),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", "version", name=op.f("pk_record_versions")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "records",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.Column("modified_at", sa.BigInteger(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("links", sa.Text(), nullable=True),
+        sa.Column("first_seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_records")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("counts", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs"))
+    )
+    op.create_index(op.f("ix_runs_company_run_id"), "runs", ["company", "run_id"])
+    op.create_table(
+        "decisions",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("points", sa.Float(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.Column("deadline_at", sa.BigInteger(), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_decisions_run_id")),
+        sa.PrimaryKeyConstraint("company", "person_id", "cycle", "kind", name=op.f("pk_decisions")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("change", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("remote_id", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("planned_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("replacement", sa.Text(), nullable=True),
+        sa.Column("replacement_run_id", sa.Integer(), nullable=True),
+        sa.Column("written", sa.Text(), nullable=True),
+        sa.Column("written_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_outbox_run_id")),
+        sa.PrimaryKeyConstraint("company", "crm", "idempotency_key", name=op.f("pk_outbox")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_outbox_company_crm_record"), "outbox", ["company", "crm", "record"])
+    op.create_index(
+        op.f("ix_outbox_company_state_crm_planned_at_priority"), "outbox",
+        ["company", "state", "crm", "planned_at", "priority"],
+    )
+    op.create_index(op.f("ix_outbox_company_person_id"), "outbox", ["company", "person_id"])

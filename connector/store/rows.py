@@ -1,0 +1,131 @@
+"""What the store gives back: plain immutable rows. Every `_at` is an aware UTC datetime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from connector.records import Change, Decision, RecordKey, Score, Stage, Value
+
+
+class Lease(NamedTuple):
+    """The right to write for one company; `token` grows with every new holder."""
+
+    company: str
+    holder: str
+    token: int
+
+
+class Run(NamedTuple):
+    """One run; `status` is `running` and `finished_at` None until it is finished."""
+
+    run_id: int
+    company: str
+    kind: str
+    status: str
+    counts: Mapping[str, int | str]
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class PageCounts(NamedTuple):
+    """What one page brought: distinct records, each counted once."""
+
+    new: int
+    changed: int
+    unchanged: int
+
+
+class StoredRecord(NamedTuple):
+    """A record as it stands now: the payload of the mapped fields, and whose it is."""
+
+    key: RecordKey
+    modified_at: datetime
+    payload: dict[str, Any]
+    links: dict[str, tuple[str, ...]]
+
+
+class RecordVersion(NamedTuple):
+    """One past version of a record, known to us from `valid_from` until `valid_to`."""
+
+    version: int
+    valid_from: datetime
+    valid_to: datetime
+    record: StoredRecord
+
+
+class Conflict(NamedTuple):
+    """A key that could not be given to one person, why, and the records (`str(RecordKey)`) it concerns."""
+
+    key: str
+    reason: str
+    records: tuple[str, ...]
+
+
+class ConflictLike(Protocol):
+    """What `save_people` asks of a conflict: the core's and the store's own will do."""
+
+    @property
+    def key(self) -> str:
+        """What the records have in common."""
+    @property
+    def reason(self) -> str:
+        """Why they were not made one person."""
+    @property
+    def records(self) -> Sequence[RecordKey | str]:
+        """The records concerned."""
+
+
+class PersonRow(NamedTuple):
+    """What the store knows of a person apart from their records; `merged_into` is None for one who lives."""
+
+    person_id: str
+    cycle: int
+    stage: Stage | None
+    is_dirty: bool
+    handed_off_at: datetime | None
+    score: Score | None
+    scored_at: datetime | None
+    merged_into: str | None
+    summary: dict[str, Any]
+
+
+class DecisionRow(NamedTuple):
+    """A handoff as it was decided, and the run that decided it."""
+
+    decision: Decision
+    run_id: int
+
+
+class ChangeState(StrEnum):
+    """Where a change stands in the outbox."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    DEAD = "dead"
+
+
+class OutboxRow(NamedTuple):
+    """A change and what became of it.
+
+    Attributes:
+        attempts: How often it was claimed since it was last planned.
+        written: The fields last confirmed in the CRM, which may be older than `change.fields`.
+    """
+
+    change: Change
+    state: ChangeState
+    attempts: int
+    next_attempt_at: datetime | None
+    remote_id: str
+    reason: str
+    run_id: int
+    planned_at: datetime
+    updated_at: datetime
+    written: Mapping[str, Value]

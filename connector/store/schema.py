@@ -1,0 +1,204 @@
+"""The store's tables: what is kept, under which key, found by which index.
+
+Every table but `runs` is keyed by company first, so that one company's rows lie together. Instants are integer
+microseconds (see `instants`), JSON is text written by `codec`, and rows that are read in key order are clustered
+on their key (WITHOUT ROWID on SQLite).
+
+A change here needs a new file in `migrations/versions` and its revision in `database.REVISIONS`; a test compares
+the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from connector.store.instants import Instant
+
+METADATA = MetaData(naming_convention={
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+})
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _count(name: str, default: int) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=text(str(default)))
+
+
+runs = Table(
+    "runs", METADATA,
+    Column("run_id", Integer, primary_key=True),
+    _text("company"), _text("kind"), _text("status"),
+    Column("counts", Text),                                # JSON object; NULL while it runs
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Index(None, "company", "run_id"),
+)
+
+leases = Table(
+    "leases", METADATA,
+    _key("company"),
+    Column("holder", Text),                                # NULL: released; the row stays, so that tokens only grow
+    Column("token", Integer, nullable=False),
+    Column("ttl_seconds", Float, nullable=False),
+    Column("acquired_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+company_state = Table(
+    "company_state", METADATA,
+    _key("company"), _key("name"), _text("value"),
+    sqlite_with_rowid=False,
+)
+
+cursors = Table(
+    "cursors", METADATA,
+    _key("company"), _key("crm"), _key("stream"), _text("cursor"),
+    Column("saved_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+records = Table(
+    "records", METADATA,
+    _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
+    Column("modified_at", Instant, nullable=False),        # as the CRM says
+    _text("payload"),                                      # JSON object, keys sorted: equal texts are equal payloads
+    Column("links", Text),                                 # the same; NULL for none
+    Column("first_seen_at", Instant, nullable=False),      # when we first read it
+    Column("valid_from", Instant, nullable=False),         # when we read this version
+    _count("version", 1),
+    sqlite_with_rowid=False,
+)
+
+# The records not evaluated since they came or changed. A table and not a flag on `records`: SQLite's planner prefers
+# the clustered key to a partial index on the flag, and would read the whole stream to find the few that are pending.
+pending_records = Table(
+    "pending_records", METADATA,
+    _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
+    sqlite_with_rowid=False,
+)
+
+record_versions = Table(
+    "record_versions", METADATA,
+    _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
+    Column("version", Integer, primary_key=True),          # two changes may be read at one instant
+    Column("modified_at", Instant, nullable=False),
+    _text("payload"),
+    Column("links", Text),
+    Column("valid_from", Instant, nullable=False),
+    Column("valid_to", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+persons = Table(
+    "persons", METADATA,
+    _key("company"), _key("person_id"),
+    _count("cycle", 1),
+    Column("stage", Text),
+    Column("dirty", SmallInteger, nullable=False, server_default=text("0")),
+    _count("dirty_version", 0),                            # grows each time the person becomes dirty
+    Column("handed_off_at", Instant),
+    Column("score_points", Float),
+    Column("score", Text),
+    Column("definition", Text),
+    Column("scored_at", Instant),
+    Column("merged_into", Text),
+    Column("summary", Text),
+    Index(None, "company", "merged_into"),
+    sqlite_with_rowid=False,
+)
+Index(
+    # `dirty` itself is among the columns: without it SQLite's planner prefers the clustered key.
+    "ix_persons_dirty", persons.c.company, persons.c.dirty, persons.c.person_id,
+    sqlite_where=text("dirty = 1"), postgresql_where=text("dirty = 1"),
+)
+
+person_keys = Table(
+    "person_keys", METADATA,
+    _key("company"), _key("key"), _text("person_id"),      # key: str(RecordKey), or `email:` and an address
+    Index(None, "company", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+conflicts = Table(
+    "conflicts", METADATA,
+    _key("company"), _key("key"), _key("reason"),
+    _text("records"),                                      # JSON array of record keys
+    sqlite_with_rowid=False,
+)
+
+activities = Table(
+    "activities", METADATA,
+    _key("company"), _key("subject"),
+    Column("occurred_at", Instant, primary_key=True),
+    _key("activity_id"),
+    _text("kind"), _text("title"), _text("crm"),
+    _text("source"),                                       # str(RecordKey) of the record that tells of it
+    Column("recorded_at", Instant, nullable=False),
+    Column("retracted_at", Instant),
+    UniqueConstraint("company", "activity_id"),
+    Index(None, "company", "source"),
+    sqlite_with_rowid=False,
+)
+
+decisions = Table(
+    "decisions", METADATA,
+    _key("company"), _key("person_id"),
+    Column("cycle", Integer, primary_key=True),
+    _key("kind"),
+    _text("decision"),                                     # JSON of the Decision, score and reasons included
+    _text("definition"),
+    Column("points", Float, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("deadline_at", Instant),
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+outbox = Table(
+    "outbox", METADATA,
+    _key("company"), _key("crm"), _key("idempotency_key"),
+    _text("kind"),
+    Column("priority", SmallInteger, nullable=False),      # of the kind: what goes first among changes of one moment
+    _text("person_id"),
+    Column("cycle", Integer, nullable=False),
+    _text("record"),                                       # str(RecordKey)
+    _text("change"),                                       # JSON of the Change
+    _text("state"),
+    _count("attempts", 0),
+    Column("next_attempt_at", Instant),
+    Column("remote_id", Text, nullable=False, server_default=text("''")),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("planned_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("replacement", Text),                           # a newer Change that waits until this one is answered
+    Column("replacement_run_id", Integer),
+    Column("written", Text),                               # JSON: the fields last confirmed in the CRM
+    Column("written_at", Instant),
+    Index(None, "company", "state", "crm", "planned_at", "priority"),
+    Index(None, "company", "person_id"),
+    Index(None, "company", "crm", "record"),
+    sqlite_with_rowid=False,
+)

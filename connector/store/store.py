@@ -1,0 +1,43 @@
+"""The one door to the database: every query the product makes is a method of `Store`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from connector.store.activities import ActivitiesStore
+from connector.store.database import open_engine
+from connector.store.decisions import DecisionsStore
+from connector.store.outbox import OutboxStore
+from connector.store.people import PeopleStore
+from connector.store.records import RecordsStore
+from connector.store.runs import RunsStore
+
+
+class Store(RunsStore, RecordsStore, PeopleStore, ActivitiesStore, DecisionsStore, OutboxStore):
+    """One open store: safe to share between threads, closed at the end of `with`.
+
+    Every method is one transaction. Those that take a lease write only while it is held and raise LeaseLostError
+    otherwise; every method raises StoreError when the database cannot do its work.
+    """
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later call of any method would open new ones."""
+        self._engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Open the store at `url` (`sqlite:///var/mql.db`), making or upgrading it when needed.
+
+    Raises:
+        ConfigError: The URL is not one of a database we know.
+        StoreError: The database cannot be opened, is not ours, or is newer than this program.
+    """
+    return Store(*open_engine(url))

@@ -1,0 +1,165 @@
+"""Settings → store, adapters, clock: the only builder, and the only reader of the clock."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from connector import adapters
+from connector.adapter_kit.protocol import Adapter
+from connector.errors import AuthError, ConfigError
+from connector.mapping.load import load_mapping, needed_fields
+from connector.mapping.model import Mapping
+from connector.mapping.problems import problems_of
+from connector.pipeline.company import Company
+from connector.settings import ENVIRONMENT_PREFIX, Config
+from connector.store import open_store
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Return now, aware UTC."""
+    return datetime.now(UTC)
+
+
+def check_config(config: Config) -> dict[str, tuple[Mapping, dict[str, BaseModel]]]:
+    """Return every company's mapping and connections, read and checked without asking any CRM.
+
+    Raises:
+        ConfigError: With all problems of config.toml and of every mapping it names at once.
+    """
+    problems: list[str] = []
+    checked = {}
+    for name, company in config.settings.companies.items():
+        place = f"{config.path}: companies.{name}"
+        mapping = None
+        try:
+            mapping = load_mapping(config.mapping_path(name))
+        except ConfigError as error:
+            problems += error.problems
+        connections = {}
+        for crm, section in company.crm_sections.items():
+            if crm not in adapters.names():
+                problems.append(f"{place}.{crm}: {_unknown_section(crm)}")
+                continue
+            try:
+                connections[crm] = _connect(config, name, crm, section)
+            except ConfigError as error:
+                problems += error.problems
+        if mapping is not None:
+            problems += _missing_sections(mapping, company.crm_sections, place, str(company.mapping))
+            problems += _unknown_streams(mapping, str(config.mapping_path(name)))
+            checked[name] = (mapping, connections)
+    if problems:
+        raise ConfigError(problems, hint="docs/configuration.md and docs/mapping.md explain every key.")
+    return checked
+
+
+@contextmanager
+def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> Iterator[Company]:
+    """Give a company with its store and adapters open, and close them afterwards.
+
+    Raises:
+        ConfigError: The company is unknown, or the configuration is wrong anywhere.
+        StoreError: The store cannot be opened.
+    """
+    if name not in config.settings.companies:
+        known = ", ".join(sorted(config.settings.companies))
+        raise ConfigError([f"{config.path}: no company {name!r}; it names: {known}"])
+    mapping, connections = check_config(config)[name]
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(config.store_url))
+        built: dict[str, Adapter] = {}
+        for crm in mapping.crm:
+            adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
+            stack.callback(adapter.close)
+            built[crm] = adapter
+        try:
+            yield Company(name, mapping, str(config.mapping_path(name)), built, store, clock)
+        except AuthError as error:
+            error.hint = f"{error.hint} {where_the_credential_is(name, error.crm, connections)}".strip()
+            raise
+
+
+def _connect(config: Config, company: str, crm: str, section: Any) -> BaseModel:
+    place = f"{config.path}: companies.{company}.{crm}"
+    model: type[BaseModel] = adapters.load(crm).Connection
+    try:
+        connection = model.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, place, model)) from None
+    in_file = config.in_file.get("companies", {}).get(company, {}).get(crm, {})
+    address = getattr(connection, "base_url", "")
+    problems = [
+        f"{place}.{key}: a real secret does not belong in this file; use the environment variable "
+        f"{secret_variable(company, crm, key)} or a file in secrets_dir"
+        for key in in_file
+        if isinstance(getattr(connection, key, None), SecretStr) and not _is_loopback(address)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return connection
+
+
+def where_the_credential_is(company: str, crm: str, connections: dict[str, BaseModel]) -> str:
+    """Return a sentence that says where the connector takes a company's credential for a CRM from."""
+    keys = [k for k in type(connections[crm]).model_fields if isinstance(getattr(connections[crm], k), SecretStr)]
+    names = ", ".join(secret_variable(company, crm, key) for key in keys)
+    return f"It is taken from {names}, a file in secrets_dir, or config.toml (sandbox only)."
+
+
+def secret_variable(company: str, crm: str, key: str) -> str:
+    """Return the environment variable that carries a secret of a company's CRM section."""
+    return f"{ENVIRONMENT_PREFIX}COMPANIES__{company}__{crm}__{key}".upper()
+
+
+def _is_loopback(address: str) -> bool:
+    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def _unknown_section(crm: str) -> str:
+    close = difflib.get_close_matches(crm, [*adapters.names(), "mapping"], n=1)
+    if close:
+        return f"unknown key; did you mean `{close[0]}`?"
+    return f"no such CRM; there is {', '.join(adapters.names())}"
+
+
+def _missing_sections(mapping: Mapping, sections: dict[str, Any], place: str, file: str) -> list[str]:
+    return [
+        f"{place}.{crm}: is missing; {file} maps {crm}" for crm in mapping.crm if crm not in sections
+    ] + [
+        f"{place}.{crm}: {file} says nothing about {crm}; add [crm.{crm}] there or take this section out"
+        for crm in sections if crm in adapters.names() and crm not in mapping.crm
+    ]
+
+
+def _unknown_streams(mapping: Mapping, file: str) -> list[str]:
+    problems = []
+    for crm, part in mapping.crm.items():
+        if crm not in adapters.names():
+            problems.append(f"{file}: crm.{crm}: no such CRM; there is {', '.join(adapters.names())}")
+            continue
+        streams = adapters.load(crm).STREAMS
+        for stream, fields in needed_fields(part).items():
+            info = streams.get(stream)
+            if info is None:
+                close = difflib.get_close_matches(stream, streams, n=1)
+                hint = f"did you mean `{close[0]}`?" if close else f"there is {', '.join(streams)}"
+                problems.append(f"{file}: crm.{crm}: no stream {stream!r}; {hint}")
+            elif info.fixed_fields:
+                problems += [
+                    f"{file}: crm.{crm}: {stream} has no field {field!r}; it has {', '.join(info.fixed_fields)}"
+                    for field in fields if field not in info.fixed_fields and not field.startswith("field.")
+                ]
+        problems += [
+            f"{file}: crm.{crm}.people.{stream}: its records are no people"
+            for stream in part.people if stream in streams and not streams[stream].is_people
+        ]
+    return problems

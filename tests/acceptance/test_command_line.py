@@ -1,0 +1,190 @@
+"""`mql` as a person or a script calls it: results, JSON, and one clear message for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from connector.sandbox.serve import SandboxPair
+from tests.acceptance.conftest import ROOT, Crms, make_config
+
+
+@pytest.fixture
+def config(pair: SandboxPair, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A config.toml for an account of this test's own, seeded like mirai."""
+    account = re.sub(r"\W", "", request.node.name)[:40].lower()
+    crms = Crms(pair, account)
+    for crm in pair.urls:
+        crms.control(crm, "reset")
+        crms.control(crm, "seed", name="mirai", contacts=45)
+    path = tmp_path / "config.toml"
+    path.write_text(tomlkit.dumps(make_config(tmp_path, pair.urls, "mirai", account).in_file), encoding="utf-8")
+    return path
+
+
+def mql(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "connector.cli", *arguments], capture_output=True, text=True, cwd=cwd, timeout=100,
+        check=False,
+    )
+
+
+def edit(config: Path, before: str, after: str) -> None:
+    text = config.read_text(encoding="utf-8")
+    assert before in text
+    config.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def test_plan_then_sync_then_explain(config: Path, pair: SandboxPair) -> None:
+    account = re.search(r"pat-sandbox-(\w+)", config.read_text())
+    crms = Crms(pair, account[1] if account else "")
+    planned = mql("--config", str(config), "plan", "mirai", "--json")
+    assert planned.returncode == 0, planned.stderr
+    changes = json.loads(planned.stdout)["changes"]
+    assert {c["kind"] for c in changes} == {"stage", "score", "task", "note"}
+    assert crms.writes() == 0, [(r["method"], r["path"]) for c in crms.urls for r in crms.requests(c) if r["method"] != "GET"]
+    stages = [f for c in changes if c["kind"] == "stage" and c["crm"] == "hubspot" for f in c["fields"]]
+    assert {(f["before"], f["after"]) for f in stages} == {("lead", "marketingqualifiedlead")}
+
+    synced = mql("--config", str(config), "sync", "mirai", "--json")
+    assert synced.returncode == 0, synced.stderr
+    report = json.loads(synced.stdout)
+    done = sum(n for outcomes in report["outcomes"].values() for n in outcomes.values())
+    assert done == len(changes)
+
+    record = next(c for c in changes if c["kind"] == "task" and c["crm"] == "hubspot")["record"]
+    contacts = {str(c["id"]): c for c in crms.records("hubspot", "contacts")}
+    email = contacts[record.split(":")[2]]["properties"]["email"]
+    explained = mql("--config", str(config), "explain", "mirai", email.upper(), "--json")
+    person = json.loads(explained.stdout)
+    assert person["total_points"] == sum(r["points"] for r in person["reasons"]) >= 40
+    assert person["status"] == "mql"
+    assert len(person["handoffs"]) == 1
+    assert {w["state"] for w in person["writes"]} == {"done"}
+    for_people = mql("--config", str(config), "explain", "mirai", email)
+    assert for_people.returncode == 0
+    assert "handed off: cycle 1" in for_people.stdout
+
+
+def test_nothing_is_coloured_and_nothing_moves_the_cursor_in_a_pipe(config: Path) -> None:
+    shown = mql("--config", str(config), "plan", "mirai")
+    assert shown.returncode == 0
+    assert "\x1b" not in shown.stdout + shown.stderr
+    assert "→" in shown.stdout
+
+
+def test_check_says_what_is_there(config: Path) -> None:
+    checked = mql("--config", str(config), "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "✓ mirai hubspot" in checked.stdout
+    assert "✓ mirai salesforce" in checked.stdout
+
+
+def fails(code: int, said: str, *arguments: str, cwd: Path | None = None) -> str:
+    result = mql(*arguments, cwd=cwd)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert said in result.stderr + result.stdout, result.stderr
+    return result.stderr
+
+
+def test_no_configuration(tmp_path: Path) -> None:
+    assert "config.example.toml" in fails(2, "config.toml: no such configuration", "sync", "mirai", cwd=tmp_path)
+
+
+def test_unknown_company(config: Path) -> None:
+    fails(2, "no company 'mirei'; it names: mirai", "--config", str(config), "sync", "mirei")
+
+
+def test_unknown_command_and_unknown_option_are_usage_errors() -> None:
+    assert mql("snyc").returncode == 2
+    assert mql("sync").returncode == 2
+    assert mql("sync", "mirai", "--fast").returncode == 2
+
+
+def test_unknown_key(config: Path) -> None:
+    edit(config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\ntokn = 'x'")
+    fails(2, "companies.mirai.hubspot: tokn: unknown key; did you mean `token`?", "--config", str(config), "check")
+
+
+def test_wrong_type(config: Path) -> None:
+    edit(config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\nauth = 7")
+    fails(2, "companies.mirai.hubspot: auth", "--config", str(config), "sync", "mirai")
+
+
+def test_missing_mapping(config: Path) -> None:
+    edit(config, "mirai.toml", "nowhere.toml")
+    fails(2, "nowhere.toml: no such mapping file", "--config", str(config), "sync", "mirai")
+
+
+def test_unreachable_crm(config: Path, pair: SandboxPair) -> None:
+    for url in pair.urls.values():
+        edit(config, url, "http://127.0.0.1:9")
+    fails(1, "base_url", "--config", str(config), "check", "mirai")
+    fails(1, "cannot be reached", "--config", str(config), "sync", "mirai")
+
+
+def test_wrong_token(config: Path) -> None:
+    edit(config, "pat-sandbox-", "pat-wrong-")
+    said = fails(1, "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN", "--config", str(config), "check", "mirai")
+    assert "pat-wrong" not in said
+    said = fails(1, "hubspot refuses the service key", "--config", str(config), "sync", "mirai")
+    assert "pat-wrong" not in said
+    assert "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN" in said
+
+
+def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> None:
+    mapping = config.parent / "m.toml"
+    text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")
+    mapping.write_text(
+        text.replace('"mql_score"', '"mql_scroe"').replace('phone = "phone"', 'phone = "phon"'), encoding="utf-8"
+    )
+    edit(config, str(ROOT / "mappings/mirai.toml"), str(mapping))
+    said = fails(2, "contacts has no field 'phon'; did you mean 'phone'?", "--config", str(config), "sync", "mirai")
+    assert "m.toml: crm.hubspot.write_back.contacts.score: there is no field 'mql_scroe'" in said
+    assert "mql setup mirai" in said
+
+
+def test_address_nobody_has(config: Path) -> None:
+    fails(1, "nobody with this address", "--config", str(config), "explain", "mirai", "nobody@nowhere.example")
+    fails(1, "no e-mail address", "--config", str(config), "explain", "mirai", "nobody")
+
+
+def test_store_that_is_no_database(config: Path) -> None:
+    (config.parent / "mql.db").write_text("this is no database, " * 100)
+    fails(1, "mql.db", "--config", str(config), "sync", "mirai")
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", mql("--version").stdout)
+
+
+def test_demo_tells_its_story_and_cleans_up() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("mql-demo-*"))
+    shown = mql("demo")
+    assert shown.returncode == 0, shown.stderr
+    assert "write requests in the CRMs' own request logs: 0" in shown.stdout
+    assert "【MQL】" in shown.stdout
+    assert set(Path(tempfile.gettempdir()).glob("mql-demo-*")) <= before
+
+
+def test_demo_cleans_up_after_ctrl_c() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("mql-demo-*"))
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "connector.cli", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    assert "Two sandbox CRMs" in demo.stdout.readline()
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert "Traceback" not in errors
+    assert set(Path(tempfile.gettempdir()).glob("mql-demo-*")) <= before

@@ -1,0 +1,142 @@
+"""Killed anywhere, or cut off from an answer, and started again: the same end state, one task and one note each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomlkit
+
+from connector.pipeline.run import sync
+from connector.sandbox.serve import SandboxPair
+from connector.wiring import open_company
+from tests.acceptance.conftest import Crms, make_config
+
+
+def seeded(pair: SandboxPair, account: str) -> Crms:
+    crms = Crms(pair, account)
+    for crm in pair.urls:
+        crms.control(crm, "reset")
+        crms.control(crm, "seed", name="mirai", contacts=60)
+    return crms
+
+
+def end_state(crms: Crms) -> dict[str, Any]:
+    """What sales sees, by what does not depend on the account or on ids."""
+    contacts = {
+        c["properties"]["email"]: (c["properties"].get("lifecyclestage"), c["properties"].get("mql_score"))
+        for c in crms.records("hubspot", "contacts")
+    }
+    leads = {r["Email"]: (r["Status"], r["MQL_Score__c"]) for r in crms.records("salesforce", "Lead")}
+    return {
+        "contacts": contacts,
+        "leads": leads,
+        "hubspot_tasks": Counter(t["properties"].get("mql_key") for t in crms.records("hubspot", "tasks")),
+        "hubspot_notes": Counter(n["properties"].get("mql_key") for n in crms.records("hubspot", "notes")),
+        "salesforce_tasks": Counter(
+            t["MQL_Key__c"] for t in crms.records("salesforce", "Task") if t["MQL_Key__c"]
+        ),
+        "salesforce_notes": Counter(
+            link["LinkedEntityId"] for link in crms.records("salesforce", "ContentDocumentLink")
+            if not link["LinkedEntityId"].startswith("005")
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pair: SandboxPair, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    crms = seeded(pair, "undisturbed")
+    with open_company(make_config(tmp_path_factory.mktemp("u"), pair.urls, "mirai", "undisturbed"), "mirai") as company:
+        assert len(sync(company).handed_off) > 10
+    return end_state(crms)
+
+
+def write_config(folder: Path, pair: SandboxPair, account: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(tomlkit.dumps(make_config(folder, pair.urls, "mirai", account).in_file), encoding="utf-8")
+    return path
+
+
+def run_mql(config: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "connector.cli", "--config", str(config), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("requests_before_death", [3, 12, 24, 30, 36, 42])
+def test_kill_9_anywhere_and_a_new_start_end_in_the_same_state(
+    pair: SandboxPair, tmp_path: Path, undisturbed: dict[str, Any], requests_before_death: int
+) -> None:
+    crms = seeded(pair, f"killed{requests_before_death}")
+    config = write_config(tmp_path, pair, crms.account)
+    # Every answer is slow, so that death finds a request under way.
+    for crm in pair.urls:
+        crms.control(crm, "faults", match="/", delay_seconds=0.05, times=10_000)
+    victim = run_mql(config, "sync", "mirai")
+    deadline = time.monotonic() + 60
+    while victim.poll() is None and time.monotonic() < deadline:
+        if sum(len(crms.requests(crm)) for crm in pair.urls) >= requests_before_death:
+            os.kill(victim.pid, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    victim.communicate()
+    for url_crm in pair.urls:
+        clear_faults(crms, url_crm)
+    second = run_mql(config, "sync", "mirai")
+    _, errors = second.communicate(timeout=90)
+    assert second.returncode == 0, errors.decode()
+    assert end_state(crms) == undisturbed
+
+
+def clear_faults(crms: Crms, crm: str) -> None:
+    import requests
+
+    requests.delete(f"{crms.urls[crm]}/_sandbox/faults", timeout=30).raise_for_status()
+
+
+WRITES = {
+    "hubspot tasks": ("hubspot", "POST /crm/objects/2026-09/tasks/batch/create"),
+    "hubspot notes": ("hubspot", "POST /crm/objects/2026-09/notes/batch/create"),
+    "hubspot contacts": ("hubspot", "POST /crm/objects/2026-09/contacts/batch/update"),
+    "salesforce tasks": ("salesforce", "composite/sobjects/Task/MQL_Key__c"),
+    "salesforce notes": ("salesforce", "composite/graph"),
+    "salesforce fields": ("salesforce", "PATCH /services/data/v67.0/composite/sobjects"),
+}
+
+
+@pytest.mark.parametrize("drop", ["before", "after", "truncate"])
+@pytest.mark.parametrize("what", WRITES)
+def test_answer_lost_to_a_write_makes_nothing_twice(
+    pair: SandboxPair, tmp_path: Path, undisturbed: dict[str, Any], what: str, drop: str
+) -> None:
+    crm, match = WRITES[what]
+    crms = seeded(pair, "lost" + what.replace(" ", "") + drop)
+    crms.control(crm, "faults", match=match, drop=drop, times=1)
+    with open_company(make_config(tmp_path, pair.urls, "mirai", crms.account), "mirai") as company:
+        sync(company)
+        sync(company)
+    assert met(crms, crm, match), "the fault met no request: this test tested nothing"
+    assert end_state(crms) == undisturbed
+
+
+def met(crms: Crms, crm: str, match: str) -> bool:
+    return any(match in f"{r['method']} {r['path']}" for r in crms.requests(crm))
+
+
+@pytest.mark.parametrize("status", [429, 502])
+def test_refused_and_broken_requests_are_tried_again(
+    pair: SandboxPair, tmp_path: Path, undisturbed: dict[str, Any], status: int
+) -> None:
+    crms = seeded(pair, f"status{status}")
+    crms.control("hubspot", "faults", match="GET /crm/", status=status, retry_after_seconds=0.05, times=2)
+    crms.control("salesforce", "faults", match="GET /services/data", status=502, times=2)
+    with open_company(make_config(tmp_path, pair.urls, "mirai", crms.account), "mirai") as company:
+        report = sync(company)
+    assert report.problems == []
+    assert end_state(crms) == undisturbed

@@ -1,0 +1,236 @@
+"""Keys, merges, conflicts, and the ledger of activities."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from store_samples import COMPANY, NOW, change, decision, key, later, raw, visit
+
+from connector.core.identity import Conflict as CoreConflict
+from connector.core.lifecycle import PersonState
+from connector.records import ChangeKind, Outcome, Receipt, Stage
+from connector.store import open_store
+from connector.store.rows import Conflict
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def lease(store):
+    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
+
+
+@pytest.fixture
+def run_id(store):
+    return store.start_run(COMPANY, "sync", NOW)
+
+
+def decide_all(store, lease, run_id):
+    ids = store.read_dirty(COMPANY, 1000)
+    store.save_decisions(lease, [(decision(i, hands_off=False), [], {}) for i in ids], run_id, NOW)
+
+
+def assign(store, lease, **people):
+    store.save_people(lease, {person_id: set(keys) for person_id, keys in people.items()}, {}, [], [])
+
+
+def test_people_are_found_by_their_keys_and_addresses(store, lease):
+    assign(store, lease, p1=["hubspot:contacts:1", "email:a@example.jp"], p2=["hubspot:contacts:2"])
+    assert store.get_person_ids(COMPANY, ["email:a@example.jp", "hubspot:contacts:2", "nobody"]) == {
+        "email:a@example.jp": "p1", "hubspot:contacts:2": "p2",
+    }
+    assert store.get_person_keys(COMPANY, ["p1", "p9"]) == {"p1": ["email:a@example.jp", "hubspot:contacts:1"]}
+    assert store.find_person(COMPANY, "a@example.jp") == "p1"
+    assert store.find_person(COMPANY, "b@example.jp") is None
+    assert store.find_person("other", "a@example.jp") is None
+    assert store.read_dirty(COMPANY, 10) == ["p1", "p2"]
+
+
+def test_an_assignment_replaces_all_former_keys_of_a_person(store, lease):
+    assign(store, lease, p1=["a", "b"])
+    assign(store, lease, p1=["b", "c"])
+    assert store.get_person_keys(COMPANY, ["p1"]) == {"p1": ["b", "c"]}
+
+
+def test_who_loses_a_key_to_somebody_else_is_decided_again(store, lease, run_id):
+    assign(store, lease, p1=["a", "b"], p2=["c"], p3=["d"])
+    decide_all(store, lease, run_id)
+    assign(store, lease, p2=["c", "b"])
+    assert store.get_person_keys(COMPANY, ["p1"]) == {"p1": ["a"]}
+    assert store.read_dirty(COMPANY, 10) == ["p1", "p2"]
+
+
+def test_evaluated_records_are_no_longer_pending(store, lease):
+    store.save_page(lease, "hubspot", "contacts", [raw("1"), raw("2")], "c", NOW)
+    store.save_people(lease, {"p1": {str(key("1"))}}, {}, [], [key("1")])
+    assert [r.key for r in store.read_pending(COMPANY, crm="hubspot", stream="contacts", limit=9)] == [key("2")]
+
+
+def test_conflicts_are_kept_until_their_key_is_resolved_again(store, lease):
+    shared = CoreConflict("email:info@example.jp", "shared_role_mailbox", (key("1"), key("2")))
+    link = CoreConflict("hubspot:contacts:3", "link_contradicts_email", (key("3"),))
+    store.save_people(lease, {}, {}, [shared, link], [])
+    assert store.find_conflicts(COMPANY) == [
+        Conflict(shared.key, shared.reason, ("hubspot:contacts:1", "hubspot:contacts:2")),
+        Conflict(link.key, link.reason, ("hubspot:contacts:3",)),
+    ]
+    store.save_people(lease, {"p1": {"email:info@example.jp"}}, {}, [], [key("3")])
+    assert store.find_conflicts(COMPANY) == []
+
+
+def test_a_merged_person_is_found_as_the_one_who_goes_on(store, lease, run_id):
+    assign(store, lease, p1=["email:a@example.jp"], p2=["email:b@example.jp"], p3=["email:c@example.jp"])
+    decide_all(store, lease, run_id)
+    store.save_people(lease, {"p2": {"email:a@example.jp", "email:b@example.jp"}}, {"p1": "p2"}, [], [])
+    assert store.read_dirty(COMPANY, 10) == ["p2"]
+    store.save_people(lease, {}, {"p2": "p3"}, [], [])
+    assert store.find_person(COMPANY, "a@example.jp") == "p3"
+    assert store.read_person(COMPANY, "p1").merged_into == "p3"
+    store.mark_all_dirty(lease)
+    assert not store.read_person(COMPANY, "p1").is_dirty
+    assert store.read_dirty(COMPANY, 10) == ["p3"]
+
+
+@pytest.mark.parametrize("aliases", [{"p1": "p2", "p2": "p3"}, {"p2": "p3", "p1": "p2"}], ids=["down", "up"])
+def test_a_chain_of_merges_ends_at_its_last_person_in_any_order(store, lease, aliases):
+    assign(store, lease, p1=["a"], p2=["b"], p3=["c"])
+    store.save_people(lease, {}, aliases, [], [])
+    assert store.get_person_keys(COMPANY, ["p1", "p2", "p3"]) == {"p3": ["a", "b", "c"]}
+    assert [store.read_person(COMPANY, p).merged_into for p in ("p1", "p2", "p3")] == ["p3", "p3", None]
+
+
+def test_a_merge_keeps_the_later_cycle_and_any_handoff(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    store.save_decisions(lease, [
+        (decision("p1"), [change("p1", ChangeKind.TASK)], {}),
+        (decision("p2", cycle=2, hands_off=False), [], {}),
+    ], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert store.get_person_states(COMPANY, ["p2"]) == {"p2": PersonState(2, Stage.INQUIRY, NOW)}
+    assert [row.decision.cycle for row in store.read_decisions(COMPANY, "p2")] == [1]
+    (row,) = store.read_changes(COMPANY, "p2")
+    assert (row.change.person_id, row.change.idempotency_key) == ("p2", "mirai/p1/1/task")
+    assert store.read_changes(COMPANY, "p1") == []
+
+
+def test_a_handoff_that_moved_with_a_merge_is_not_repeated(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    store.save_decisions(lease, [(decision("p1"), [change("p1", ChangeKind.TASK)], {})], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    stale = [(decision("p2"), [change("p2", ChangeKind.TASK), change("p2", ChangeKind.NOTE)], {})]
+    store.save_decisions(lease, stale, run_id, NOW)
+    assert [row.change.idempotency_key for row in store.read_changes(COMPANY, "p2")] == ["mirai/p1/1/task"]
+
+
+def test_two_unsent_handoffs_of_one_human_become_one(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    for person in ("p1", "p2"):
+        planned = [change(person, kind, mql_score=60) for kind in ChangeKind]
+        store.save_decisions(lease, [(decision(person), planned, {})], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)] == [
+        f"mirai/p2/1/{kind}" for kind in ChangeKind
+    ]
+    assert len(store.read_decisions(COMPANY, "p2")) == 2, "both decisions stay as history"
+
+
+def test_a_score_not_yet_sent_for_the_loser_is_dropped_and_a_task_is_not(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    planned = [change("p1", ChangeKind.SCORE, mql_score=60), change("p1", ChangeKind.TASK)]
+    store.save_decisions(lease, [(decision("p1"), planned, {})], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)] == ["mirai/p1/1/task"]
+
+
+def test_what_was_already_sent_for_the_loser_is_still_answered(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    planned = [change("p1", ChangeKind.SCORE, mql_score=60), change("p1", ChangeKind.TASK)]
+    store.save_decisions(lease, [(decision("p1"), planned, {})], run_id, NOW)
+    sent = store.claim_changes(lease, "hubspot", 10, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert [c.person_id for c in store.read_sending(COMPANY, "hubspot")] == ["p2", "p2"]
+    receipts = [Receipt(c.idempotency_key, Outcome.DONE, "t-1") for c in sent]
+    store.save_receipts(lease, "hubspot", receipts, NOW)
+    assert [(row.state, row.remote_id) for row in store.read_changes(COMPANY, "p2")] == [("done", "t-1")] * 2
+
+
+def test_a_merge_told_twice_changes_nothing_more(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    store.save_decisions(lease, [(decision("p1"), [], {})], run_id, NOW)
+    store.save_people(lease, {}, {"p1": "p2"}, [], [])
+    store.save_decisions(lease, [(decision("p2", cycle=2, hands_off=False), [], {})], run_id, NOW)
+    store.save_people(lease, {}, {"p1": "p2"}, [], [])
+    assert store.get_person_states(COMPANY, ["p2"]) == {"p2": PersonState(2, Stage.INQUIRY, None)}
+
+
+def test_a_merged_id_that_gets_records_again_lives_again(store, lease):
+    assign(store, lease, p1=["a"], p2=["b"])
+    store.save_people(lease, {}, {"p1": "p2"}, [], [])
+    assign(store, lease, p1=["a"], p2=["b"])
+    assert store.read_person(COMPANY, "p1").merged_into is None
+    assert store.read_dirty(COMPANY, 10) == ["p1", "p2"]
+
+
+def test_activities_are_read_in_the_order_they_happened(store, lease):
+    days = [visit(key(str(n), "visits"), f"s{n % 2}", later(days=-n)) for n in range(4)]
+    store.save_activities(lease, {key(str(n), "visits"): [a] for n, a in enumerate(days)}, NOW)
+    assert store.read_activities(COMPANY, ["s0", "s1"]) == days[::-1]
+    assert store.read_activities(COMPANY, ["s0"]) == [days[2], days[0]]
+
+
+def test_an_instant_is_kept_exactly_and_read_back_in_utc(store, lease):
+    tokyo = datetime(2026, 11, 24, 18, 0, 0, 123457, timezone(timedelta(hours=9)))
+    source = key("1", "visits")
+    store.save_activities(lease, {source: [visit(source, "s", tokyo)]}, NOW)
+    (stored,) = store.read_activities(COMPANY, ["s"])
+    assert stored.occurred_at == tokyo
+    assert stored.occurred_at.tzinfo is UTC
+
+
+def test_an_activity_that_exists_keeps_its_date_but_not_its_title(store, lease):
+    source = key("1", "visits")
+    store.save_activities(lease, {source: [visit(source, "s", NOW, "old")]}, NOW)
+    store.save_activities(lease, {source: [visit(source, "s", later(days=9), "new")]}, NOW)
+    assert store.read_activities(COMPANY, ["s"]) == [visit(source, "s", NOW, "new")]
+
+
+def test_what_a_source_tells_no_more_is_retracted_and_may_come_back(store, lease):
+    source, other = key("1", "visits"), key("2", "visits")
+    mine, theirs = visit(source, "s"), visit(other, "s")
+    store.save_activities(lease, {source: [mine], other: [theirs]}, NOW)
+    store.save_activities(lease, {source: []}, later(hours=1))
+    assert store.read_activities(COMPANY, ["s"]) == [theirs]
+    store.save_activities(lease, {source: [mine]}, later(hours=2))
+    assert store.read_activities(COMPANY, ["s"]) == [mine, theirs]
+
+
+def test_only_the_people_whose_activities_changed_become_dirty(store, lease, run_id):
+    assign(store, lease, p1=["s1"], p2=["s2"], p3=["s3"])
+    decide_all(store, lease, run_id)
+    source, other = key("1", "visits"), key("2", "visits")
+    store.save_activities(lease, {source: [visit(source, "s1")], other: [visit(other, "s3")]}, NOW)
+    assert store.read_dirty(COMPANY, 10) == ["p1", "p3"]
+    decide_all(store, lease, run_id)
+    store.save_activities(lease, {source: [visit(source, "s1")]}, NOW)
+    assert store.read_dirty(COMPANY, 10) == []
+    store.save_activities(lease, {source: [visit(source, "s2")]}, NOW)
+    assert store.read_dirty(COMPANY, 10) == ["p1", "p2"], "the one who loses it and the one who gains it"
+    decide_all(store, lease, run_id)
+    store.save_activities(lease, {other: []}, NOW)
+    assert store.read_dirty(COMPANY, 10) == ["p3"]
+    decide_all(store, lease, run_id)
+    store.save_activities(lease, {other: []}, later(days=1))
+    assert store.read_dirty(COMPANY, 10) == [], "it was retracted before"
+
+
+def test_the_sources_of_activities_are_no_longer_pending(store, lease):
+    store.save_page(lease, "hubspot", "contacts", [raw("1"), raw("2")], "c", NOW)
+    store.save_activities(lease, {key("1"): []}, NOW, clear=False)
+    assert store.count_pending(COMPANY) == 2
+    store.save_activities(lease, {key("1"): []}, NOW)
+    assert store.count_pending(COMPANY) == 1

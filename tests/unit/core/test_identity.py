@@ -1,0 +1,261 @@
+from dataclasses import replace
+
+import pytest
+from core_cases import hubspot, mirai, person_of, salesforce_contact, salesforce_lead
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.identity import assemble, home_records, normalize_email, resolve
+from connector.records import Contact, RecordKey, Stage
+
+OTHER_NAME = {"LastName": "鈴木", "FirstName": "一郎"}
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    (" K.Tamura@Asahina.EXAMPLE ", "k.tamura@asahina.example"), ("ｋ＠ｂ.example", "k@b.example"),
+    ("a@sub.test", "a@sub.test"), ("a@例え.jp", "a@例え.jp"), ("", None), ("no address", None), ("a@b", None),
+    ("<script>@x.example", None), ("a@x.example, b@x.example", None), ("a" * 70_000 + "@x.example", None),
+])
+def test_addresses_are_normalised_without_dns(text, expected):
+    assert normalize_email(text) == expected
+
+
+@given(st.text(max_size=60) | st.emails())
+def test_a_normalised_address_stays_as_it_is(text):
+    email = normalize_email(text)
+    assert email is None or normalize_email(email) == email
+
+
+def test_one_address_in_two_crms_is_one_person():
+    resolution = resolve([hubspot(), salesforce_lead()], {})
+    (keys,) = resolution.keys.values()
+    assert keys == {
+        "hubspot:contacts:101", "salesforce:leads:00Q000000000001AAA", "email:k.tamura@asahina.example",
+    }
+    assert resolution.conflicts == ()
+
+
+def test_a_secondary_address_joins_too():
+    hub = hubspot(hs_additional_emails="tamura.koji@asahina.example")
+    assert len(resolve([hub, salesforce_lead(Email="tamura.koji@asahina.example")], {}).people) == 1
+
+
+def test_a_link_joins_records_without_a_common_address():
+    hub = hubspot(salesforceleadid="00Q000000000001AAA")
+    assert len(resolve([hub, salesforce_lead(Email="private@home.example")], {}).people) == 1
+
+
+def test_a_converted_lead_and_its_contact_are_one_person_whatever_they_say():
+    lead = salesforce_lead(ConvertedContactId="003000000000001AAA", Email="old@x.example", **OTHER_NAME)
+    assert len(resolve([lead, salesforce_contact()], {}).people) == 1
+
+
+def test_a_name_alone_joins_nobody():
+    resolution = resolve([hubspot(), salesforce_lead(Email=""), salesforce_contact(Email="other@x.example")], {})
+    assert len(resolution.people) == 3
+
+
+def test_a_link_that_e_mail_and_name_contradict_is_set_aside_with_its_reason():
+    hub = hubspot(salesforceleadid="00Q000000000001AAA")
+    resolution = resolve([hub, salesforce_lead(Email="suzuki@x.example", **OTHER_NAME)], {})
+    assert len(resolution.people) == 2
+    (conflict,) = resolution.conflicts
+    assert conflict.reason == "link_contradicts_email"
+    assert [str(k) for k in conflict.records] == ["hubspot:contacts:101", "salesforce:leads:00Q000000000001AAA"]
+
+
+def test_a_contradicted_link_is_no_conflict_when_something_else_joins_its_records():
+    hub = hubspot(salesforceleadid="00Q000000000001AAA")
+    lead = salesforce_lead(Email="suzuki@x.example", **OTHER_NAME)
+    both = hubspot("102", hs_additional_emails="suzuki@x.example")
+    resolution = resolve([hub, lead, both], {})
+    assert len(resolution.people) == 1
+    assert resolution.conflicts == ()
+
+
+def test_a_role_mailbox_shared_by_different_names_joins_nobody_and_belongs_to_nobody():
+    resolution = resolve([hubspot(email="info@x.example"), salesforce_lead(Email="info@x.example", **OTHER_NAME)], {})
+    assert len(resolution.people) == 2
+    (conflict,) = resolution.conflicts
+    assert (conflict.key, conflict.reason) == ("email:info@x.example", "shared_role_mailbox")
+    assert not any("email:info@x.example" in keys for keys in resolution.keys.values())
+
+
+def test_a_role_mailbox_of_one_name_is_an_address_like_any_other():
+    resolution = resolve([hubspot(email="info@x.example"), salesforce_lead(Email="info@x.example")], {})
+    assert len(resolution.people) == 1
+    assert "email:info@x.example" in next(iter(resolution.keys.values()))
+
+
+def test_a_personal_address_joins_records_whose_names_differ():
+    assert len(resolve([hubspot(), salesforce_lead(LastName="田村（旧姓：林）")], {}).people) == 1
+
+
+def test_a_new_person_s_id_follows_from_the_smallest_record():
+    (person_id,) = resolve([salesforce_lead(), hubspot()], {}).people
+    assert (person_id,) == tuple(resolve([hubspot()], {}).people)
+    assert person_id.startswith("p_")
+    assert len(person_id) == 18
+
+
+def test_a_known_person_keeps_the_id():
+    known = {"salesforce:leads:00Q000000000001AAA": "p_known"}
+    resolution = resolve([hubspot(), salesforce_lead()], known)
+    assert set(resolution.people) == {"p_known"}
+    assert resolution.aliases == {}
+
+
+def test_when_people_merge_the_smaller_id_goes_on_and_the_other_becomes_its_alias():
+    known = {"hubspot:contacts:101": "p_b", "salesforce:leads:00Q000000000001AAA": "p_a"}
+    resolution = resolve([hubspot(), salesforce_lead()], known)
+    assert set(resolution.people) == {"p_a"}
+    assert resolution.aliases == {"p_b": "p_a"}
+
+
+def test_when_one_person_turns_out_to_be_two_the_id_stays_with_the_smallest_record():
+    known = {"hubspot:contacts:101": "p_a", "salesforce:leads:00Q000000000001AAA": "p_a"}
+    resolution = resolve([hubspot(), salesforce_lead(Email="other@x.example")], known)
+    assert resolution.people["p_a"] == (RecordKey("hubspot", "contacts", "101"),)
+    assert len(resolution.people) == 2
+    assert resolution.aliases == {}
+
+
+def test_the_smallest_record_of_the_id_decides_not_the_smallest_of_the_group():
+    known = {"salesforce:leads:00Q9": "p_a", "hubspot:contacts:102": "p_a"}
+    groups_first = [hubspot("101"), salesforce_lead("00Q9"), hubspot("102", email="other@x.example")]
+    assert resolve(groups_first, known).people["p_a"] == (RecordKey("hubspot", "contacts", "102"),)
+
+
+def test_a_record_made_anew_under_the_same_address_is_the_person_it_was():
+    known = {"hubspot:contacts:99": "p_a", "email:k.tamura@asahina.example": "p_a"}
+    assert set(resolve([hubspot()], known).people) == {"p_a"}
+
+
+def test_an_address_that_moved_does_not_take_the_living_owner_s_id():
+    known = {"hubspot:contacts:99": "p_a", "email:k.tamura@asahina.example": "p_a"}
+    resolution = resolve([hubspot("99", email="new@x.example"), hubspot()], known)
+    assert resolution.people["p_a"] == (RecordKey("hubspot", "contacts", "99"),)
+    assert len(resolution.people) == 2
+
+
+mailboxes = st.sampled_from(["a@x.example", "b@x.example", "info@x.example", ""])
+ids = st.sampled_from(["1", "2", "3", "4"])
+names = st.sampled_from(["田村", "鈴木", ""])
+
+
+@st.composite
+def records(draw) -> list[Contact]:
+    found: dict[RecordKey, Contact] = {}
+    for _ in range(draw(st.integers(1, 7))):
+        if draw(st.booleans()):
+            one = hubspot(
+                draw(ids), email=draw(mailboxes), hs_additional_emails=draw(mailboxes), lastname=draw(names),
+                salesforceleadid=draw(ids | st.just("")),
+            )
+        else:
+            one = salesforce_lead(
+                draw(ids), Email=draw(mailboxes), LastName=draw(names), ConvertedContactId=draw(ids | st.just("")))
+        found[one.key] = one
+    return list(found.values())
+
+
+known_people = st.dictionaries(
+    st.builds("{}:{}".format, st.sampled_from(["hubspot:contacts", "salesforce:leads"]), ids)
+    | st.just("email:a@x.example"),
+    st.sampled_from(["p_1", "p_2", "p_3"]), max_size=6,
+)
+
+
+@given(records(), known_people, st.randoms())
+@settings(max_examples=300)
+def test_the_answer_does_not_depend_on_the_order(contacts, known, chance):
+    shuffled = list(contacts)
+    chance.shuffle(shuffled)
+    assert resolve(shuffled, dict(reversed(known.items()))) == resolve(contacts, known)
+
+
+@given(records(), known_people)
+@settings(max_examples=300)
+def test_every_record_is_one_person_s_and_every_id_has_one_fate(contacts, known):
+    resolution = resolve(contacts, known)
+    placed = [key for keys in resolution.people.values() for key in keys]
+    assert sorted(placed) == sorted(c.key for c in contacts)
+    keys = [key for own in resolution.keys.values() for key in own]
+    assert len(keys) == len(set(keys))
+    assert not set(resolution.aliases) & set(resolution.people)
+    assert set(resolution.aliases.values()) <= set(resolution.people)
+    for contact in contacts:
+        former = known.get(str(contact.key))
+        assert former is None or former in resolution.people or former in resolution.aliases
+
+
+@given(records(), known_people)
+def test_resolving_what_was_resolved_changes_nothing(contacts, known):
+    first = resolve(contacts, known)
+    again = resolve(contacts, {key: person_id for person_id, keys in first.keys.items() for key in keys})
+    assert again.people == first.people
+    assert again.aliases == {}
+
+
+def test_a_person_s_records_stand_in_the_mapping_s_order_replaced_ones_last():
+    lead = salesforce_lead("00Q1", ConvertedContactId="0031")
+    person = person_of(lead, salesforce_lead("00Q2"), salesforce_contact("0031"), hubspot())
+    assert [str(c.key) for c in person.contacts] == [
+        "hubspot:contacts:101", "salesforce:contacts:0031", "salesforce:leads:00Q2", "salesforce:leads:00Q1",
+    ]
+
+
+def test_attributes_are_the_first_that_are_not_empty():
+    person = person_of(hubspot(phone="", jobtitle="担当"), salesforce_lead(Phone="03-1", Title="部長"))
+    assert person.attributes["phone"] == "03-1"
+    assert person.attributes["role"] == "staff"
+
+
+def test_an_opt_out_in_any_crm_holds():
+    person = person_of(hubspot(hs_email_optout="false"), salesforce_lead(HasOptedOutOfEmail=True))
+    assert person.attributes["unsubscribed"] is True
+
+
+def test_home_records_are_not_replaced_and_a_contact_comes_before_a_lead():
+    converted = salesforce_lead("00Q1", ConvertedContactId="0031")
+    homes = home_records(person_of(salesforce_lead("00Q2"), converted, salesforce_contact("0031"), hubspot()))
+    assert {crm: str(c.key) for crm, c in homes.items()} == {
+        "hubspot": "hubspot:contacts:101", "salesforce": "salesforce:contacts:0031",
+    }
+
+
+def test_a_crm_with_only_a_converted_lead_has_no_home_record():
+    assert home_records(person_of(salesforce_lead(ConvertedContactId="0039"))) == {}
+
+
+@pytest.mark.parametrize(("hub", "lead", "stage"), [
+    ("lead", "新規", Stage.INQUIRY), ("marketingqualifiedlead", "新規", Stage.MQL), ("lead", "対応中", Stage.SAL),
+    ("marketingqualifiedlead", "再育成", Stage.RECYCLED), ("opportunity", "再育成", Stage.SQL),
+    ("customer", "対象外", Stage.WON), ("marketingqualifiedlead", "対象外", Stage.LOST), ("", "", Stage.INQUIRY),
+])
+def test_the_furthest_stage_counts_and_sales_own_word_outweighs_a_handoff(hub, lead, stage):
+    person = person_of(hubspot(lifecyclestage=hub), salesforce_lead(Status=lead))
+    assert person.stage is stage
+    assert person.attributes["stage"] == stage.value
+
+
+def test_an_old_lead_that_was_closed_says_nothing_about_the_human():
+    current, old = salesforce_lead("00Q1", Status="対応中"), salesforce_lead("00Q2", Status="対象外")
+    assert person_of(current, old).stage is Stage.SAL
+
+
+def test_a_converted_lead_s_stage_is_still_heard():
+    lead = salesforce_lead(Status="商談化", ConvertedContactId="003000000000001AAA")
+    assert person_of(lead, salesforce_contact()).stage is Stage.SQL
+
+
+@given(records(), st.randoms())
+def test_a_person_does_not_depend_on_the_order_of_records(contacts, chance):
+    shuffled = list(contacts)
+    chance.shuffle(shuffled)
+    assert assemble("p_1", shuffled, mirai()) == assemble("p_1", contacts, mirai())
+
+
+def test_a_contact_without_attributes_is_a_person_too():
+    bare = replace(hubspot(), attributes={}, emails=())
+    assert assemble("p_1", [bare], mirai()).emails == ()

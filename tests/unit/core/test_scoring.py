@@ -1,0 +1,290 @@
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_cases import (
+    NOW,
+    activity,
+    hubspot,
+    hubspot_submission,
+    mirai,
+    person_of,
+    plain_person,
+    salesforce_lead,
+    salesforce_member,
+    score_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.normalize import fold, matcher, text_of
+from connector.core.scoring import score_people
+from connector.mapping.model import Definition, Disqualifier, Rule
+from connector.records import Activity, ActivityKind, Stage
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+BOTH = [(hubspot, "jobtitle", hubspot_submission), (salesforce_lead, "Title", salesforce_member)]
+
+
+def definition(*rules, disqualifiers=()):
+    return Definition(version="t", threshold_points=40, rules=rules, disqualifiers=disqualifiers)
+
+
+def rule(**fields):
+    return Rule(id="r", label="R", **({"points": 5} | fields))
+
+
+@pytest.mark.parametrize(("contact", "title_field", "download"), BOTH)
+@pytest.mark.parametrize(("title", "points"), [("部長", 40), ("担当者", 30)])
+def test_the_article_s_table_holds_whichever_crm_the_facts_come_from(contact, title_field, download, title, points):
+    score = score_of(person_of(contact(**{title_field: title})), download())
+    assert score.total_points == points
+    assert [r.rule_id for r in score.reasons] == ["fit.it_head" if title == "部長" else "fit.it_staff", "act.download"]
+    assert [r.side for r in score.reasons] == ["fit", "engagement"]
+
+
+@pytest.mark.parametrize(("department", "title", "points"), [
+    ("情報システム部門", "部長", 20), ("情報システム部門", "担当者", 10), ("マーケティング部門", "部長", 5),
+    ("マーケティング部門", "担当者", 1), ("営業部", "部長", 0),
+])
+def test_the_article_s_fit_points(department, title, points):
+    hub = score_of(person_of(hubspot(department=department, jobtitle=title)))
+    lead = score_of(person_of(salesforce_lead(Department__c=department, Title=title)))
+    assert (hub.total_points, hub.fit_points) == (points, points)
+    assert lead.reasons == hub.reasons
+
+
+@pytest.mark.parametrize(("kind", "points"), [
+    (ActivityKind.SEMINAR_ATTENDED, 50), (ActivityKind.DOCUMENT_DOWNLOADED, 20), (ActivityKind.WEBSITE_VISITED, 5),
+    (ActivityKind.SEMINAR_REGISTERED, 0),
+])
+def test_the_article_s_engagement_points_count_each_time(kind, points):
+    done = [activity(kind, n=1), activity(kind, n=2, days_ago=2)]
+    assert score_of(plain_person(), done).engagement_points == 2 * points
+
+
+def test_a_reason_names_its_rule_and_its_evidence():
+    (download,) = hubspot_submission()
+    fit, act = score_of(person_of(hubspot()), [download]).reasons
+    assert (fit.label, fit.evidence) == ("情報システム部門・部長", "department=information_systems, role=head")
+    assert (act.label, act.evidence) == ("資料ダウンロード", download.activity_id)
+    assert (act.title, act.occurred_at) == (download.title, download.occurred_at)
+
+
+def test_what_happened_later_is_not_seen():
+    done = [activity(days_ago=3), activity(days_ago=1)]
+    assert score_of(plain_person(), done, as_of=NOW - timedelta(days=2)).total_points == 20
+
+
+def test_old_activities_fall_out_of_the_window():
+    within = definition(rule(activity=ActivityKind.DOCUMENT_DOWNLOADED, within_days=7))
+    done = [activity(days_ago=7), activity(days_ago=7.01), activity(days_ago=0)]
+    assert score_of(plain_person(), done, definition=within).total_points == 10
+
+
+def test_a_cap_goes_to_the_newest_and_the_last_in_part():
+    capped = definition(rule(activity=ActivityKind.DOCUMENT_DOWNLOADED, max_points=12))
+    done = [activity(days_ago=d) for d in (4, 1, 3, 2)]
+    reasons = score_of(plain_person(), done, definition=capped).reasons
+    assert [(r.points, (NOW - r.occurred_at).days) for r in reasons] == [(5, 1), (5, 2), (2, 3)]
+
+
+def test_a_title_must_match_where_the_rule_says_so():
+    titled = definition(rule(activity=ActivityKind.WEBSITE_VISITED, title=("*料金*", "/pricing*")))
+    pages = ("ご料金表", "/PRICING/jp", "/", "")
+    done = [activity(ActivityKind.WEBSITE_VISITED, title=page) for page in pages]
+    assert score_of(plain_person(), done, definition=titled).total_points == 10
+
+
+@pytest.mark.parametrize(("wanted", "value", "met"), [
+    (True, "true", True), (True, True, True), (True, "TRUE ", True), (True, "false", False), (True, None, False),
+    (False, None, False), (100, "100.0", True), (100, 100, True), (100, "１００", True), (100, True, False),
+    (1, True, False), (100, "100人", False), ("ＩＴ", "it", True), ("it", "it部", False), ("100", 100.0, True),
+])
+def test_attributes_are_compared_by_meaning(wanted, value, met):
+    by_size = definition(rule(person={"x": wanted}))
+    assert bool(score_of(plain_person(x=value), definition=by_size).reasons) is met
+
+
+def test_any_listed_value_will_do_and_every_attribute_must_hold():
+    both = definition(rule(person={"role": ["head", "manager"], "department": "marketing"}))
+    assert score_of(plain_person(role="manager", department="marketing"), definition=both).total_points == 5
+    assert score_of(plain_person(role="manager"), definition=both).total_points == 0
+
+
+@pytest.mark.parametrize(("fields", "label"), [
+    ({"email": "a@mirai-software.example"}, "自社の社員"),
+    ({"email": f"a@{mirai().excluded.competitor_domains[0]}"}, "競合他社"),
+    ({"hs_email_optout": "true"}, "配信停止"), ({}, ""),
+])
+def test_disqualifiers_are_named_and_take_no_points(fields, label):
+    score = score_of(person_of(hubspot(**fields)))
+    assert (score.disqualified_by, score.total_points) == (label, 20)
+
+
+def test_one_thing_told_by_two_crms_counts_once_with_its_earliest_time():
+    hub, lead = hubspot_submission(days_ago=1.1), salesforce_member(days_ago=1.2)
+    score = score_of(plain_person(), [*hub, *lead])
+    assert [r.evidence for r in score.reasons] == [lead[0].activity_id]
+
+
+def test_the_same_day_is_the_company_s_day():
+    # 09:30 in Tokyo on the 20th in HubSpot; Salesforce knows the date only: midnight in Tokyo, the 19th in UTC.
+    morning = Activity("hubspot:a:1#seminar_attended", "s", ActivityKind.SEMINAR_ATTENDED,
+                       datetime(2026, 11, 20, 0, 30, tzinfo=UTC), "展示会セミナー", "hubspot")
+    date_only = Activity("salesforce:b:1#seminar_attended", "s", ActivityKind.SEMINAR_ATTENDED,
+                         datetime(2026, 11, 19, 15, tzinfo=UTC), "展示会セミナー", "salesforce")
+    assert score_of(plain_person(), [morning, date_only]).total_points == 50
+
+
+@pytest.mark.parametrize("change", [
+    {"title": "別の資料"}, {"days_ago": 3.0}, {"crm": "hubspot", "n": 2}, {"kind": ActivityKind.SEMINAR_ATTENDED},
+])
+def test_what_differs_in_title_day_or_kind_or_is_of_one_crm_is_two_things(change):
+    other = activity(**({"title": "料金表", "crm": "salesforce"} | change))
+    assert len(score_of(plain_person(), [activity(title="料金表"), other]).reasons) == 2
+
+
+def test_two_real_downloads_here_and_one_copy_there_are_two():
+    done = [activity(title="料金表", n=1), activity(title="料金表", n=2), activity(title="料金表", crm="salesforce")]
+    assert len(score_of(plain_person(), done).reasons) == 2
+
+
+def test_things_without_a_title_are_never_taken_for_the_same():
+    assert len(score_of(plain_person(), [activity(), activity(crm="salesforce")]).reasons) == 2
+
+
+def test_a_record_that_names_one_human_as_lead_and_as_contact_counts_once():
+    done = salesforce_member(links={"leads": ("00Q000000000001AAA",), "contacts": ("003000000000001AAA",)})
+    assert len(done) == 2
+    assert score_of(plain_person(), done).total_points == 20
+
+
+def test_people_are_scored_apart_from_each_other():
+    people = [plain_person("p_a", role="head", department="marketing"), plain_person("p_b"), plain_person("p_c")]
+    done = {"p_a": [activity()], "p_b": [activity(ActivityKind.WEBSITE_VISITED)], "p_x": [activity()]}
+    scores = score_people(people, done, mirai().definition, NOW, TOKYO)
+    assert {i: s.total_points for i, s in scores.items()} == {"p_a": 25, "p_b": 5, "p_c": 0}
+
+
+def test_nobody_gives_nothing():
+    assert score_people([], {}, mirai().definition, NOW, TOKYO) == {}
+
+
+# --- The oracle: the same rules as a plain loop ---------------------------------------------------------------
+
+
+def oracle_points(person, activities, rules, as_of):
+    """Return [(rule id, points, evidence)] by definition order, newest first."""
+    seen = [a for a in activities if a.occurred_at <= as_of]
+    first_subjects = {}
+    for a in seen:
+        source = (a.activity_id.split(f"#{a.kind}")[0], a.kind)
+        first_subjects[source] = min(a.subject, first_subjects.get(source, a.subject))
+    seen = [a for a in seen if first_subjects[a.activity_id.split(f"#{a.kind}")[0], a.kind] == a.subject]
+    told, once = {}, {}
+    for a in sorted(seen, key=lambda a: (a.occurred_at, a.activity_id)):
+        thing = (a.kind, fold(a.title), a.occurred_at.astimezone(TOKYO).date())
+        told[thing, a.crm] = told.get((thing, a.crm), 0) + 1
+        once.setdefault((thing, told[thing, a.crm]) if a.title else a.activity_id, a)
+    newest_first = sorted(sorted(once.values(), key=lambda a: a.activity_id), key=lambda a: a.occurred_at, reverse=True)
+    found = []
+    for one in rules:
+        if one.person is not None:
+            if one.points and all(
+                person.attributes.get(name) is not None
+                and fold(text_of(person.attributes[name])) in [fold(text_of(v)) for v in values]
+                for name, values in one.person.items()
+            ):
+                found.append((one.id, one.points))
+            continue
+        given_points = 0.0
+        for a in newest_first:
+            if a.kind is not one.activity or (one.title and not matcher(one.title)(fold(a.title))):
+                continue
+            if one.within_days and a.occurred_at < as_of - timedelta(days=one.within_days):
+                continue
+            points = one.points
+            if one.max_points and one.points > 0:
+                points = min(one.points, one.max_points - given_points)
+                if points <= 0:
+                    break
+            given_points += points
+            if points:
+                found.append((one.id, points, a.activity_id))
+    return found
+
+
+kinds = st.sampled_from([ActivityKind.DOCUMENT_DOWNLOADED, ActivityKind.WEBSITE_VISITED])
+# Whole quarters: sums are exact in floating point, whoever adds them up.
+quarters = st.integers(-80, 80).map(lambda n: n / 4)
+titles = st.sampled_from(["", "料金表", "ﾘｮｳｷﾝ", "リョウキン", "Guide"])
+
+
+@st.composite
+def rules(draw):
+    found = []
+    for number in range(draw(st.integers(1, 4))):
+        one = {"id": f"r{number}", "label": "R", "points": draw(quarters)}
+        if draw(st.booleans()):
+            one["person"] = {"role": draw(st.sampled_from(["head", ["head", "staff"], True]))}
+        else:
+            one["activity"] = draw(kinds)
+            one["title"] = draw(st.none() | st.sampled_from(["リョウ*", ["料金表", "GUIDE"], "*"]))
+            one["within_days"] = draw(st.none() | st.sampled_from([0.5, 3, 10]))
+            one["max_points"] = draw(st.none() | st.integers(1, 60).map(lambda n: n / 4))
+        found.append(Rule(**one))
+    return tuple(found)
+
+
+@st.composite
+def activity_lists(draw):
+    found = {}
+    for _ in range(draw(st.integers(0, 12))):
+        crm, kind = draw(st.sampled_from(["hubspot", "salesforce"])), draw(kinds)
+        source = f"{crm}:things:{draw(st.integers(1, 6))}"
+        subject = draw(st.sampled_from(["s:1", "s:2"]))
+        one = Activity(
+            f"{source}#{kind}#{subject}", subject, kind, NOW - timedelta(hours=draw(st.integers(-24, 200))),
+            draw(titles), crm,
+        )
+        found[one.activity_id] = one
+    return list(found.values())
+
+
+roles = st.sampled_from(["head", "staff", True, "true", None, "Head "])
+
+
+@given(rules(), activity_lists(), roles)
+@settings(max_examples=250)
+def test_the_engine_agrees_with_the_oracle(rules, activities, role):
+    person = plain_person(role=role)
+    score = score_of(person, activities, definition=definition(*rules))
+    assert [(r.rule_id, r.points, r.evidence) if r.side == "engagement" else (r.rule_id, r.points)
+            for r in score.reasons] == oracle_points(person, activities, rules, NOW)
+    assert score.total_points == sum(r.points for r in score.reasons)
+    assert score.total_points == score.fit_points + score.engagement_points
+
+
+@given(rules(), activity_lists(), st.randoms())
+def test_a_score_does_not_depend_on_the_order_of_activities_or_on_company(rules, activities, chance):
+    shuffled = list(activities)
+    chance.shuffle(shuffled)
+    alone = score_of(plain_person(role="head"), activities, definition=definition(*rules))
+    people = [plain_person("p_0"), plain_person(role="head")]
+    together = score_people(people, {"p_1": shuffled, "p_0": activities}, definition(*rules), NOW, TOKYO)
+    assert together["p_1"] == alone
+
+
+def test_a_window_longer_than_time_is_no_window():
+    endless = definition(rule(activity=ActivityKind.DOCUMENT_DOWNLOADED, within_days=1e15))
+    assert score_of(plain_person(), [activity(days_ago=10_000)], definition=endless).total_points == 5
+
+
+def test_a_disqualifier_needs_every_attribute():
+    strict = definition(
+        rule(person={"x": 1}),
+        disqualifiers=(Disqualifier(label="D", person={"x": 1, "y": True}),),
+    )
+    assert score_of(plain_person(x=1, stage=Stage.MQL), definition=strict).disqualified_by == ""
+    assert score_of(plain_person(x="1", y="true"), definition=strict).disqualified_by == "D"

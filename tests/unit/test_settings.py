@@ -1,0 +1,110 @@
+"""A wrong configuration is told completely, with file, key and remedy; a right one comes from three places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.errors import ConfigError
+from connector.settings import load_config
+from connector.wiring import check_config, secret_variable
+
+ROOT = Path(__file__).parents[2]
+REAL = """
+[companies.mirai]
+mapping = "{mapping}"
+[companies.mirai.hubspot]
+[companies.mirai.salesforce]
+domain = "mirai.my"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text.replace("{mapping}", str(ROOT / "mappings/mirai.toml")), encoding="utf-8")
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check_config(load_config(path))
+    assert caught.value.exit_code == 2
+    return list(caught.value.problems)
+
+
+def test_example_is_right_as_it_stands() -> None:
+    assert set(check_config(load_config(ROOT / "config.example.toml"))) == {"mirai", "acme"}
+
+
+def test_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "config.toml")
+    assert "no such configuration" in str(caught.value)
+    assert "config.example.toml" in caught.value.hint
+
+
+def test_unknown_keys_wrong_types_and_missing_keys_are_told_at_once(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, """
+        [store]
+        ulr = "sqlite:///x.db"
+        [companies.mirai]
+        mapping = 5
+        [companies.acme]
+    """))
+    assert len(found) == 3
+    assert any("store.ulr: unknown key; did you mean `url`?" in line for line in found)
+    assert any("companies.mirai.mapping" in line for line in found)
+    assert any("companies.acme.mapping: is missing" in line for line in found)
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    assert "line 2" in problems(write(tmp_path, "[store]\nurl = \n"))[0]
+
+
+def test_file_that_is_not_utf8_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes("[companies.mirai]\nmapping = 'みらい'".encode("shift_jis"))
+    assert "not UTF-8" in problems(path)[0]
+
+
+def test_missing_mapping_and_misspelt_crm_are_told_at_once(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, """
+        [companies.mirai]
+        mapping = "mappings/nowhere.toml"
+        [companies.mirai.hubspt]
+        token = "x"
+    """))
+    assert any("nowhere.toml: no such mapping file" in line for line in found)
+    assert any("companies.mirai.hubspt: unknown key; did you mean `hubspot`?" in line for line in found)
+
+
+def test_crm_of_the_mapping_without_a_section_is_told(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, '[companies.mirai]\nmapping = "{mapping}"\n'))
+    assert any("companies.mirai.hubspot: is missing" in line for line in found)
+    assert any("companies.mirai.salesforce: is missing" in line for line in found)
+
+
+def test_real_secret_in_the_file_is_refused_with_the_variable_to_use(tmp_path: Path) -> None:
+    section = "[companies.mirai.hubspot]"
+    found = problems(write(tmp_path, REAL.replace(section, f'{section}\ntoken = "real"')))
+    assert any("MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN" in line for line in found)
+    assert not any("real\"" in line for line in found)
+
+
+def test_environment_wins_over_secret_file_wins_over_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/companies__mirai__hubspot__token").write_text("from-file")
+    (tmp_path / "secrets/companies__mirai__salesforce__client_id").write_text("id-from-file")
+    path = write(tmp_path, 'secrets_dir = "secrets"\n' + REAL)
+    sections = load_config(path).settings.companies["mirai"].crm_sections
+    assert sections["hubspot"]["token"] == "from-file"
+    monkeypatch.setenv(secret_variable("mirai", "hubspot", "token"), "from-environment")
+    sections = load_config(path).settings.companies["mirai"].crm_sections
+    assert sections["hubspot"]["token"] == "from-environment"
+    assert sections["salesforce"]["client_id"] == "id-from-file"
+
+
+def test_relative_store_lies_beside_the_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, '[store]\nurl = "sqlite:///data/x.db"\n' + REAL))
+    assert config.store_url == f"sqlite:///{tmp_path}/data/x.db"
