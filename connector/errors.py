@@ -4,7 +4,8 @@
     |-- ConfigError             stop before starting; lists every problem of a file at once; exit code 2
     |-- RetryableError          try again later
     |   |-- RateLimitedError    ... not before `retry_after_seconds`
-    |   `-- UnavailableError    ... the CRM is down, unreachable, or answered rubbish
+    |   `-- UnavailableError    ... the CRM is down or answered rubbish
+    |       `-- UnreachableError    ... nothing listens at its address, or the network is down
     |-- OutcomeUnknownError     a write went out and its answer never came: look it up, never send it blindly again
     |-- RejectedError           this one record or change only; the rest goes on
     |-- FatalError              stop this CRM, keep the others
@@ -79,6 +80,10 @@ class RateLimitedError(RetryableError):
 
 class UnavailableError(RetryableError):
     """The CRM did not answer, or not with what it promises."""
+
+
+class UnreachableError(UnavailableError):
+    """No connection could be made: the request never left."""
 
 
 class OutcomeUnknownError(ConnectorError):

@@ -15,12 +15,22 @@ import requests
 import tenacity
 import urllib3
 
-from connector.errors import ConnectorError, OutcomeUnknownError, RateLimitedError, RetryableError, UnavailableError
+from connector.errors import (
+    ConnectorError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RetryableError,
+    UnavailableError,
+    UnreachableError,
+)
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
 """How often one request is tried before its error is passed on."""
+
+ATTEMPTS_TO_REACH = 3
+"""How often a CRM is tried that nobody answers for: somebody may be waiting for the message."""
 
 LONGEST_WAIT_SECONDS = 60.0
 """A CRM that asks for more patience than this ends the run's call; the next run goes on from the cursor."""
@@ -82,7 +92,7 @@ def send(request: Callable[[], Answer], *, crm: str, is_write: bool, classify: C
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_worth_retrying),
         wait=_wait_seconds,
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        stop=_is_enough,
         before_sleep=_log_wait,
         reraise=True,
     )
@@ -93,6 +103,11 @@ def _is_worth_retrying(error: BaseException) -> bool:
     if isinstance(error, RateLimitedError):
         return error.limit != "daily" and (error.retry_after_seconds or 0) <= LONGEST_WAIT_SECONDS
     return isinstance(error, RetryableError)
+
+
+def _is_enough(state: tenacity.RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome is not None else None
+    return state.attempt_number >= (ATTEMPTS_TO_REACH if isinstance(error, UnreachableError) else ATTEMPTS)
 
 
 _BACK_OFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=20)
@@ -125,9 +140,12 @@ def _transport_error(error: BaseException, *, crm: str, is_write: bool) -> Conne
     kind = type(seen[-1]).__name__
     if is_write and not never_sent:
         return OutcomeUnknownError(f"the connection to {crm} broke during a write ({kind})", crm=crm)
+    if never_sent:
+        return UnreachableError(
+            f"{crm} cannot be reached ({kind})",
+            hint="Check the address in config.toml (base_url) and the network; the sandbox: is `mql sandbox` running?",
+            crm=crm,
+        )
     return UnavailableError(
-        f"{crm} cannot be reached ({kind})" if never_sent else f"the connection to {crm} broke ({kind})",
-        hint="Check the address in config.toml (base_url) and the network; for the sandbox: is `mql sandbox` running?"
-        if never_sent else "Try again; what was read so far is kept.",
-        crm=crm,
+        f"the connection to {crm} broke ({kind})", hint="Try again; what was read so far is kept.", crm=crm
     )

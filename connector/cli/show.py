@@ -19,10 +19,12 @@ from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, ChangeKind, Document, Value
 from connector.reports.explain import Explanation
 
+_WIDE = 240
+
 
 def console() -> Console:
-    """Return the console results are printed to; wide enough not to break lines in a pipe."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Return the console results are printed to; in a pipe wide enough to cut and break nothing."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, soft_wrap=True, width=_WIDE)
 
 
 def plain(text: str) -> str:
@@ -121,6 +123,8 @@ def show_explanation(out: Console, explanation: Explanation) -> None:
         out.print(f"  {safe(contact.key)}{stage}")
     out.print(f"definition {safe(score.definition)}, threshold {points(definition.threshold_points)}")
     table = Table("points", "rule", "because of", "when", box=None, padding=(0, 2, 0, 2))
+    for column in table.columns:
+        column.overflow = "fold"
     for reason in score.reasons:
         table.add_row(
             points(reason.points), safe(reason.label), safe(reason.title or reason.evidence),

@@ -40,7 +40,8 @@ def plan_changes(
 ) -> tuple[Change, ...]:
     """Plan every write of a decision.
 
-    SCORE goes out whenever the person has points; STAGE, TASK and NOTE only at a handoff. What belongs to a handoff
+    SCORE is planned for everybody, so that a score that fell to nothing can be written too (the caller leaves out
+    those who never had points); STAGE, TASK and NOTE only at a handoff. What belongs to a handoff
     (`reason`, `became_at`, `deadline_at`) is left out of every other SCORE, so that it stays in the CRM; so is
     `status` while a handoff has not shown in the CRM yet.
 
@@ -61,8 +62,7 @@ def plan_changes(
         written: list[tuple[ChangeKind, dict[str, Value]]] = []
         if decision.hands_off and write_back.stage:
             written.append((ChangeKind.STAGE, {write_back.stage: write_back.stages[Stage.MQL]}))
-        if decision.hands_off or decision.score.total_points > 0:
-            written.append((ChangeKind.SCORE, _figures(decision, person, write_back, mapping)))
+        written.append((ChangeKind.SCORE, _figures(decision, person, write_back, mapping)))
         changes += [_change(company, decision, contact, kind, fields) for kind, fields in written if fields]
         if decision.hands_off:
             owner_id = owners.get(crm, OwnerDirectory()).owner_of(contact)

@@ -18,7 +18,8 @@ from connector.core.scoring import score_people
 from connector.mapping.load import judging_fingerprint, reading_fingerprint
 from connector.mapping.model import OwnerMapping
 from connector.pipeline.company import Company, Progress, Step
-from connector.records import Activity, Change, ChangeKind, Contact, Decision, Person, RecordKey, Stage, Value
+from connector.pipeline.differences import keep_differences
+from connector.records import Activity, Change, Contact, Decision, Person, RecordKey, Value
 from connector.store import Conflict, Lease, StoredRecord
 
 BATCH = 2_000
@@ -62,7 +63,9 @@ def judge(company: Company, person_ids: Sequence[str], now: datetime) -> list[Ju
 
     Reads the store and, where a write is due, the CRM's current values; writes nothing.
     """
-    return _drop_what_is_so_already(company, look_at(company, person_ids, now))
+    judged = look_at(company, person_ids, now)
+    changes = keep_differences(company, [(j.decision, j.changes) for j in judged])
+    return [replace(j, changes=kept) for j, kept in zip(judged, changes)]
 
 
 def look_at(company: Company, person_ids: Sequence[str], now: datetime) -> list[Judged]:
@@ -188,63 +191,6 @@ def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, 
     for activity in company.store.read_activities(company.name, person_of):
         activities[person_of[activity.subject]].append(activity)
     return activities
-
-
-def _drop_what_is_so_already(company: Company, judged: list[Judged]) -> list[Judged]:
-    """Keep of the planned field writes only what differs from the CRM, and never a stage that sales has moved."""
-    normalizer = Normalizer(company.mapping)
-    written: dict[str, dict[str, Value]] = {}
-    for crm in company.adapters:
-        records = {str(c.record) for c in _field_changes(judged) if c.crm == crm}
-        written |= company.store.get_last_written(company.name, crm, records)
-    due: dict[tuple[str, str], list[Change]] = defaultdict(list)
-    for change in _field_changes(judged):
-        if not _is_written(change, written.get(str(change.record))):
-            due[change.crm, change.record.stream].append(change)
-    current: dict[str, dict[str, Value]] = {}
-    for (crm, stream), changes in due.items():
-        remote_ids = sorted({c.record.remote_id for c in changes})
-        fields = sorted({name for c in changes for name in c.fields})
-        values = company.adapters[crm].read_back(stream, remote_ids, fields)
-        current |= {str(RecordKey(crm, stream, remote_id)): dict(v) for remote_id, v in values.items()}
-    return [
-        replace(j, changes=tuple(_differences(normalizer, j.changes, written, current))) for j in judged
-    ]
-
-
-def _field_changes(judged: list[Judged]) -> Iterator[Change]:
-    return (c for j in judged for c in j.changes if c.kind in (ChangeKind.STAGE, ChangeKind.SCORE))
-
-
-def _is_written(change: Change, last: dict[str, Value] | None) -> bool:
-    return last is not None and all(name in last and last[name] == value for name, value in change.fields.items())
-
-
-def _differences(
-    normalizer: Normalizer, changes: Iterable[Change], written: dict[str, dict[str, Value]],
-    current: dict[str, dict[str, Value]],
-) -> Iterator[Change]:
-    for change in changes:
-        if change.kind in (ChangeKind.TASK, ChangeKind.NOTE):
-            yield change
-            continue
-        key = str(change.record)
-        if _is_written(change, written.get(key)) or key not in current:
-            continue
-        if change.kind is ChangeKind.STAGE and _is_moved_on(normalizer, change, current[key]):
-            continue
-        differing = {name: value for name, value in change.fields.items() if current[key].get(name) != value}
-        if differing:
-            before = {name: current[key].get(name) for name in differing}
-            yield replace(change, fields=differing, before=before)
-
-
-def _is_moved_on(normalizer: Normalizer, change: Change, current: dict[str, Value]) -> bool:
-    """Tell whether the CRM's stage is already at MQL or past it: that is sales' own move, never overwritten."""
-    return any(
-        stage is not None and stage.rank >= Stage.MQL.rank
-        for stage in (normalizer.stage(change.record, current.get(name)) for name in change.fields)
-    )
 
 
 def _summary(person: Person) -> dict[str, Value]:

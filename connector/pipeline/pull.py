@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
-from connector.errors import FatalError, RateLimitedError
+from connector.errors import ConnectorError, FatalError, RetryableError
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step
 from connector.store import Lease
@@ -33,18 +33,18 @@ class StreamCounts:
 def pull(company: Company, lease: Lease, progress: Progress) -> list[StreamCounts]:
     """Pull every stream the mapping needs, and return the counts of each.
 
-    A CRM that refuses us or is out of calls is left for this run; the others go on.
+    A CRM that refuses us, cannot be reached or is out of calls is left for this run; the others go on.
 
     Raises:
-        FatalError, RateLimitedError: No CRM at all could be read.
+        FatalError, RetryableError: No CRM at all could be read.
     """
     counts: list[StreamCounts] = []
-    first_error: Exception | None = None
+    first_error: ConnectorError | None = None
     for crm, part in company.mapping.crm.items():
         for stream, fields in needed_fields(part).items():
             try:
                 counts.append(_pull_stream(company, lease, crm, StreamRequest(stream, fields), progress))
-            except (FatalError, RateLimitedError) as error:
+            except (FatalError, RetryableError) as error:
                 log.warning("pull stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
                 counts.append(StreamCounts(crm, stream, error=str(error)))
                 first_error = first_error or error
@@ -52,6 +52,20 @@ def pull(company: Company, lease: Lease, progress: Progress) -> list[StreamCount
     if first_error is not None and all(count.error for count in counts):
         raise first_error
     return counts
+
+
+def unread_streams(company: Company) -> list[str]:
+    """Return the streams that were never read to their end: until then nobody can be judged by all the facts."""
+    state = company.store.get_company_state(company.name)
+    return [
+        f"{crm} {stream}"
+        for crm, part in company.mapping.crm.items() for stream in needed_fields(part)
+        if _read_once(crm, stream) not in state
+    ]
+
+
+def _read_once(crm: str, stream: str) -> str:
+    return f"read_once:{crm}:{stream}"
 
 
 def _position(request: StreamRequest, cursor: Cursor) -> str:
@@ -76,4 +90,6 @@ def _pull_stream(
         saved = store.save_page(lease, crm, request.stream, page.records, position, company.clock())
         new, changed, unchanged = new + saved.new, changed + saved.changed, unchanged + saved.unchanged
         progress(Step("pull", f"{crm} {request.stream}", new + changed + unchanged))
+    if _read_once(crm, request.stream) not in store.get_company_state(name):
+        store.set_company_state(lease, **{_read_once(crm, request.stream): company.clock().isoformat()})
     return StreamCounts(crm, request.stream, new, changed, unchanged)

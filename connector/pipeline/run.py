@@ -12,7 +12,7 @@ from connector.pipeline.check import require_fields
 from connector.pipeline.company import Company, Progress, no_progress
 from connector.pipeline.evaluate import Judged, evaluate, judge, understand
 from connector.pipeline.lease import hold_lease
-from connector.pipeline.pull import StreamCounts, pull
+from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.sync_back import sync_back
 from connector.records import Change
 from connector.store import Lease
@@ -23,6 +23,8 @@ class RunReport:
     """What one run did.
 
     Attributes:
+        unread: Streams that were never read to their end; with any, nobody was judged: somebody whom sales has in the
+            CRM that is missing must not be handed off by what the other one says.
         handed_off: Everybody who became MQL in this run, in the order they were judged.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
         outbox: CRM -> state -> how many changes are in it after the run.
@@ -33,6 +35,7 @@ class RunReport:
     started_at: datetime
     finished_at: datetime | None = None
     pulled: list[StreamCounts] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -42,6 +45,8 @@ class RunReport:
     def problems(self) -> list[str]:
         """One line for each thing that did not go as it should."""
         lines = [f"{c.crm} {c.stream}: {c.error}" for c in self.pulled if c.error]
+        if self.unread:
+            lines.append(f"nobody was judged: not yet read once: {', '.join(self.unread)}")
         for crm, outcomes in self.outcomes.items():
             if outcomes.get("stopped"):
                 lines.append(f"{crm}: the write-back stopped; what is left goes out with the next run")
@@ -66,10 +71,12 @@ def sync(
             _require_fields_once(company, lease)
             report.pulled = pull(company, lease, progress)
             understand(company, lease, progress)
-            for judged in evaluate(company, lease, report.run_id, progress):
-                report.judged_count += 1
-                if judged.decision.hands_off:
-                    report.handed_off.append(judged)
+            report.unread = unread_streams(company)
+            if not report.unread:
+                for judged in evaluate(company, lease, report.run_id, progress):
+                    report.judged_count += 1
+                    if judged.decision.hands_off:
+                        report.handed_off.append(judged)
             report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
             report.outbox = store.outbox_counts(company.name)
             status = "done with problems" if report.problems else "done"
@@ -100,7 +107,7 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         _require_fields_once(company, lease)
         pulled = pull(company, lease, progress)
         understand(company, lease, progress)
-        person_ids = list(company.store.read_dirty(company.name, None))
+        person_ids = [] if unread_streams(company) else list(company.store.read_dirty(company.name, None))
         now = company.clock()
         judged = [j for j in judge(company, person_ids, now) if j.changes] if person_ids else []
         return Plan(company.name, pulled, company.store.read_waiting(company.name), judged)

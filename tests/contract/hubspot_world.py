@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import pytest
 import urllib3
 from hubspot import HubSpot
 
@@ -46,6 +47,7 @@ def build_world(
                 SeedAction("registered", "seminar", 12.0, "hubspot"),
                 SeedAction("attended", "seminar", 10.0, "hubspot"),
                 SeedAction("visited", "pricing", 5.0, "hubspot", count=3),
+                SeedAction("visited", "blog", 15.0, "hubspot"),
                 SeedAction("newsletter_clicked", "news", 4.0, "hubspot", count=2),
                 SeedAction("called", "初回のお電話", 3.0, "hubspot"),
                 SeedAction("emailed", "only in the other CRM", 1.0, "salesforce"),
@@ -137,3 +139,15 @@ def opened_portal(**more: Any) -> Iterator[Portal]:
             yield portal
         finally:
             portal.close()
+
+
+def refusal(error: pytest.ExceptionInfo[Any]) -> dict[str, Any]:
+    """Return the body of the error that HubSpot's client raised."""
+    body: dict[str, Any] = orjson.loads(error.value.body)
+    return body
+
+
+def to_contact(contact_id: str, kind: int) -> list[dict[str, Any]]:
+    """Return the inline association with a contact."""
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]
+    return [{"to": {"id": contact_id}, "types": types}]

@@ -148,6 +148,18 @@ def test_views_before_the_submission_are_counted_once_it_says_whose_they_are(por
     assert portal.value(contact.id, "hs_analytics_num_page_views") == "1"
 
 
+def test_a_merge_adds_both_contacts_visits_and_later_ones_count_for_the_survivor(portal: Portal) -> None:
+    guid = new_form(portal)
+    for who in ("a", "b"):
+        submit(portal, guid, f"{who}@x.example", hutk=who)
+        view(portal, who)
+    ids = [one.id for one in portal.contacts.get_page().results]
+    portal.contacts.merge({"primaryObjectId": ids[0], "objectIdToMerge": ids[1]})
+    assert portal.value(ids[0], "hs_analytics_num_page_views") == "2"
+    view(portal, "b")
+    assert portal.value(ids[0], "hs_analytics_num_page_views") == "3"
+
+
 def test_page_views_are_events_only_where_the_account_has_them(portal: Portal) -> None:
     submit(portal, new_form(portal), "a@x.example", hutk="cookie")
     for url in ("https://www.mirai.example/1", "https://www.mirai.example/2"):
@@ -172,15 +184,19 @@ def test_page_views_are_events_only_where_the_account_has_them(portal: Portal) -
 
 def test_attendance_is_recorded_once_and_counted(portal: Portal) -> None:
     contact, events = portal.contact("a@x.example"), portal.hubspot.marketing.events
-    event_id = new_event(portal)
+    new_event(portal)
     event_id = events.basic_api.get_all().results[0].object_id
     registered = {"inputs": [{"vid": int(contact), "interactionDateTime": NOON_MS}]}
+    ids = set()
     for _ in range(2):
         done = events.add_event_attendees_api.record_by_contact_ids(
             external_event_id="autumn", subscriber_state="register", batch_input_marketing_event_subscriber=registered,
             external_account_id="app",
         )
         assert [one.vid for one in done.results] == [int(contact)]
+        path = f"/marketing/v3/marketing-events/participations/{event_id}/breakdown"
+        ids |= {one["id"] for one in portal.call("GET", path)[1]["results"]}
+    assert len(ids) == 1
     came = {"inputs": [{"email": "A@x.example", "interactionDateTime": NOON_MS + 1000},
                        {"email": "new@x.example", "interactionDateTime": NOON_MS + 2000}]}
     path = f"/marketing/marketing-events/2026-09/{event_id}/attendance/attend/email-create"
@@ -281,14 +297,16 @@ def test_a_seed_becomes_contacts_with_what_they_did(portal: Portal) -> None:
         "contacts": 2, "companies": 1, "forms": 2, "submissions": 2, "participations": 3
     }
     names = ["lastname", "department", "jobtitle", "lifecyclestage", "salesforceleadid", "salesforcecontactid",
-             "hs_analytics_num_visits", "hs_email_click", "hs_lifecyclestage_marketingqualifiedlead_date"]
+             "hs_analytics_num_visits", "hs_analytics_last_url", "hs_email_click",
+             "hs_lifecyclestage_marketingqualifiedlead_date"]
     yamada = portal.contacts.get_by_id(
         "ichiro@home.example", id_property="email", properties=names, associations=["companies", "calls", "deals"],
         properties_with_history=["lifecyclestage"],
     )
     assert [yamada.properties[name] for name in names] == [
         "山田", "情報システム部門", "部長", "marketingqualifiedlead", salesforce_id("00Q", "small", "yamada"),
-        salesforce_id("003", "small", "yamada"), "3", "2", "2026-11-19T12:00:00Z",
+        salesforce_id("003", "small", "yamada"), "4", "https://www.example.com/pricing", "2",
+        "2026-11-19T12:00:00Z",
     ]
     assert [v.value for v in yamada.properties_with_history["lifecyclestage"]] == ["marketingqualifiedlead", "lead"]
     assert {name: len(found.results) for name, found in yamada.associations.items()} == {
@@ -331,7 +349,7 @@ def test_a_crowd_is_the_same_every_time_and_as_described(portal: Portal) -> None
     assert (shown["lastname"], shown["firstname"], shown["company"]) == ("高橋", "花子", "群衆6株式会社")
     assert (shown["department"], shown["jobtitle"]) == ("営業部", "担当者")
     assert shown["createdate"] == "2026-06-26T12:00:00Z"     # 1 + 4 * 37 days ago
-    assert shown["lastmodifieddate"] > shown["createdate"]
+    assert shown["lastmodifieddate"] == "2026-10-16T06:00:00Z"     # the last of 3 submissions, at 3/4 of 149 days
     count = "SELECT count(*) FROM submissions WHERE account=1 AND email LIKE '%crowd%'"
     assert portal.app.state.db.execute(count).fetchone() == (2500,)
     companies = portal.contacts.get_by_id(person["id"], associations=["companies"]).associations["companies"]

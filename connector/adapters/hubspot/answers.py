@@ -26,7 +26,7 @@ from connector.errors import (
 CRM = "hubspot"
 
 # An answer 429 need not say how long to wait; these are the waits of HubSpot's own Node SDK.
-# Source: npm @hubspot/api-client RetryDecorator, read 2026-11-22 (reference 2.2).
+# Source: npm @hubspot/api-client RetryDecorator, read 2026-11-22.
 DEFAULT_WAIT_SECONDS = {"burst": 10.0, "search": 1.0}
 
 # Source: https://developers.hubspot.com/docs/api/usage-details, checked 2026-11-22; SECONDLY assumed by analogy.

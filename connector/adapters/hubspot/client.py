@@ -1,7 +1,7 @@
 """One HubSpot account over HTTP: the SDK's connection, our limits, our judgement of answers, raw JSON.
 
-The SDK gives authentication, TLS and pooling; its typed models are not used (reference 1.4: 18 times the CPU), nor
-its retries (it never retries a POST). Facts: reference 1.3, read in hubspot-api-client 12.0.0.
+The SDK gives authentication, TLS and pooling; its typed models are not used (18 times the CPU, measured), nor
+its retries (it never retries a POST). Facts: read in hubspot-api-client 12.0.0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VERSION = "2026-09"
 """HubSpot's dated API version; supported for 18 months.
 Source: https://developers.hubspot.com/docs/developer-tooling/platform/versioning, checked 2026-11-22."""
 
-# Every address we use. Forms and form submissions have no released dated path (reference 2.1).
+# Every address we use. Forms and form submissions have no released dated path.
 PATHS = {
     "objects": f"/crm/objects/{VERSION}/{{object_type}}",
     "object": f"/crm/objects/{VERSION}/{{object_type}}/{{remote_id}}",

@@ -1,7 +1,7 @@
 """The account's properties: what there is, of which type, and how a value travels to HubSpot and back.
 
 HubSpot sends every value as a string, unset ones as null or not at all.
-Source: https://developers.hubspot.com/docs/guides/api/crm/properties, checked 2026-11-22 (reference 2.3).
+Source: https://developers.hubspot.com/docs/guides/api/crm/properties, checked 2026-11-22.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A search page asks only for ids and change times; the properties come from a batch read, because a search body may
 have at most 3,000 characters and the index lags behind the records. Paging never uses the search's own `after`,
 which ends at 10,000: each request asks anew for what lies behind the last key read.
-Source: https://developers.hubspot.com/docs/api/crm/search, checked 2026-11-22 (reference 2.3).
+Source: https://developers.hubspot.com/docs/api/crm/search, checked 2026-11-22.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def read_batches(
     """Return the records with these ids (or values of a unique property), as HubSpot sends them.
 
     Those that are gone are left out, whichever way HubSpot says so: by a 207's `errors`, or by a 404 for all of them.
-    Which one is unverified on dated paths (reference 5).
+    Which one is unverified on dated paths (docs/assumptions.md).
     """
     if len(remote_ids) > size:
         parts = (remote_ids[at : at + size] for at in range(0, len(remote_ids), size))

@@ -1,7 +1,7 @@
 """Who registered for, came to or missed which marketing event: read again only for events whose counters moved.
 
-Source: https://developers.hubspot.com/docs/api-reference/marketing-marketing-events, checked 2026-11-22
-(reference 2.7); that a listed event carries its counters: assumed.
+Source: https://developers.hubspot.com/docs/api-reference/marketing-marketing-events, checked 2026-11-22; that a
+listed event carries its counters: assumed.
 """
 
 from __future__ import annotations

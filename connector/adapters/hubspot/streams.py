@@ -14,8 +14,7 @@ Source: https://developers.hubspot.com/docs/api/crm/search, checked 2026-11-22; 
 class PageSizes(NamedTuple):
     """How many records one request asks for; only tests make them smaller than HubSpot's limits.
 
-    Source: https://developers.hubspot.com/docs/api/crm/search and .../understanding-the-crm, checked 2026-11-22
-    (reference 2.3).
+    Source: https://developers.hubspot.com/docs/api/crm/search and .../understanding-the-crm, checked 2026-11-22.
     """
 
     listing: int = 100
@@ -26,7 +25,7 @@ class PageSizes(NamedTuple):
 
 
 # Contacts alone keep their change time under another name; filtering them by the usual one finds nothing, silently.
-# Source: https://github.com/amp-labs/connectors/pull/45, checked 2026-11-22 (reference failures.md, 6).
+# Source: https://github.com/amp-labs/connectors/pull/45, checked 2026-11-22.
 _CURSOR_FIELD = "hs_lastmodifieddate"
 
 WITH_CONTACTS = frozenset({"deals", "meetings", "calls", "emails", "notes", "tasks", "communications"})

@@ -1,7 +1,7 @@
 """Form submissions: newest first per form, without a time filter, 50 a page, known only by their e-mail address.
 
-Source: https://developers.hubspot.com/docs/api-reference/legacy/marketing/forms/v1, checked 2026-11-22
-(reference 2.1). An idle pull costs one request per form and one for the list of forms.
+Source: https://developers.hubspot.com/docs/api-reference/legacy/marketing/forms/v1, checked 2026-11-22.
+An idle pull costs one request per form and one for the list of forms.
 """
 
 from __future__ import annotations

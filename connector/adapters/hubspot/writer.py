@@ -33,7 +33,7 @@ STAGE_FIELD = "lifecyclestage"
 STAGE_STOOD_STILL = "lifecyclestage did not move (HubSpot only moves it forward)"
 """HubSpot answers success to a backward write and leaves the value.
 Source: https://integrate.hubspot.com/t/update-lifecycle-stage-using-api/1333, checked 2026-11-22; on dated versions
-unverified (reference 2.5)."""
+unverified."""
 
 _WRITABLE = frozenset(name for name, info in STREAMS.items() if info.is_writable)
 

@@ -76,8 +76,9 @@ def test_without_a_handoff_only_the_score_goes_out_and_nothing_of_a_handoff_is_t
     }
 
 
-def test_who_has_no_points_is_left_alone():
-    assert plan(person_of(hubspot(department="営業部")), ()) == ()
+def test_score_of_nothing_is_planned_too_so_that_a_fallen_score_can_be_written():
+    (score,) = plan(person_of(hubspot(department="営業部")), ())
+    assert score.fields["mql_score"] == 0
 
 
 def test_a_handoff_that_the_crm_does_not_show_yet_is_not_written_back_as_inquiry():

@@ -58,7 +58,7 @@ def undated(path: str) -> str:
     """Return a path in the v3/v4 spelling that the routes are written in.
 
     Source: HubSpot's path forms, https://developers.hubspot.com/docs/developer-tooling/platform/versioning,
-    checked 2026-11-22 (hubspot.md 2.1).
+    checked 2026-11-22.
     """
     path = path.rstrip("/")
     for pattern, old in _DATED:

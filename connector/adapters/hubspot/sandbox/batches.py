@@ -2,7 +2,7 @@
 
 A batch with a bad input fails whole, unless every input carries an `objectWriteTraceId` of its own: then it answers
 207, done and refused side by side. Source: https://developers.hubspot.com/docs/api-reference/error-handling,
-checked 2026-11-22, for create; for update and upsert it is unverified (hubspot.md 2.4), hence `switches.multi_status`.
+checked 2026-11-22, for create; for update and upsert it is unverified, hence `switches.multi_status`.
 """
 
 from __future__ import annotations

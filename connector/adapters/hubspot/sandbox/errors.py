@@ -83,7 +83,7 @@ def contact_exists(existing_id: int) -> VendorError:
 def value_taken(name: str, existing_id: int, *, status: int, portal_id: int) -> VendorError:
     """Return the refusal of a `hasUniqueValue` property's value that another record has.
 
-    Whether HubSpot says 409 or 400 is unverified (hubspot.md 5), so the caller's switch decides.
+    Whether HubSpot says 409 or 400 is unverified, so the caller's switch decides.
     """
     message = f'Cannot set "{name}": {existing_id} already has that value.'
     fault = {"name": name, "error": "CONFLICTING_UNIQUE_VALUE", "message": message}

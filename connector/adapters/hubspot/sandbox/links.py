@@ -1,7 +1,7 @@
 """Associations between records: their type ids, and how they are stored (once for each direction).
 
 Type ids: https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide, checked 2026-11-22; those
-between companies or deals and activities beyond the ones in hubspot.md 2.7 are `Source: assumed`.
+between companies or deals and activities beyond the documented ones are `Source: assumed`.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _sole_primary(call: Call, pair: tuple[int, int], from_id: int, to_id: int) -
 def _note_activity(call: Call, from_: ObjectType, from_id: int, to: ObjectType, to_id: int) -> None:
     """Move the contact when an activity is logged on it.
 
-    Source: knowledge.hubspot.com as cited by third parties (hubspot.md 2.3), checked 2026-11-22; hence the switch.
+    Source: knowledge.hubspot.com as cited by third parties, checked 2026-11-22; hence the switch.
     """
     sides = {from_.id: from_id, to.id: to_id}
     activity = next((type_id for type_id in sides if type_id in ENGAGEMENTS), None)

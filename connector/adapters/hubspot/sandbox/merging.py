@@ -2,7 +2,7 @@
 
 Source: https://developers.hubspot.com/docs/guides/crm/using-object-apis and
 https://developers.hubspot.com/changelog/announcement-deals-now-support-merging, checked 2026-11-22. Which record
-survives a merge of contacts and what its old id gives is unverified (hubspot.md 2.6), hence `switches.merge_keeps`
+survives a merge of contacts and what its old id gives is unverified, hence `switches.merge_keeps`
 and `merged_get`.
 """
 

@@ -161,7 +161,7 @@ def _keep_stage_forward(call: Call, type_: ObjectType, values: Values, before: d
 
     Clearing is allowed, and any stage can follow it. Source:
     https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide, checked 2026-11-22; what a backward
-    write answers is unverified (hubspot.md 2.5), hence the switch.
+    write answers is unverified, hence the switch.
     """
     old, new = before.get("lifecyclestage"), values.get("lifecyclestage")
     if old is None or new is None:
