@@ -10,7 +10,7 @@ from datetime import datetime
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.check import require_fields
 from connector.pipeline.company import Company, Progress, no_progress
-from connector.pipeline.evaluate import Judged, evaluate, judge, understand
+from connector.pipeline.evaluate import BATCH, Judged, evaluate, judge, understand
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.sync_back import sync_back
@@ -109,7 +109,10 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         understand(company, lease, progress)
         person_ids = [] if unread_streams(company) else list(company.store.read_dirty(company.name, None))
         now = company.clock()
-        judged = [j for j in judge(company, person_ids, now) if j.changes] if person_ids else []
+        judged = [
+            j for start in range(0, len(person_ids), BATCH)
+            for j in judge(company, person_ids[start : start + BATCH], now) if j.changes
+        ]
         return Plan(company.name, pulled, company.store.read_waiting(company.name), judged)
 
 
