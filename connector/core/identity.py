@@ -15,9 +15,11 @@ What is set aside is reported as a Conflict, unless other rules made its records
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -46,8 +48,25 @@ def normalize_email(text: str) -> str | None:
     candidate = unicodedata.normalize("NFKC", text).strip().lower()
     if not candidate or len(candidate) > _MAX_EMAIL_LENGTH:
         return None
+    local, _, domain = candidate.rpartition("@")
+    if not _PLAIN_LOCAL_PART.fullmatch(local):
+        return _validated(candidate)
+    # Nearly every address has a plain local part and a domain seen before: the library then need not look again.
+    host = _normal_domain(domain)
+    return f"{local}@{host}" if host and len(local) + len(host) < _MAX_EMAIL_LENGTH else None
+
+
+_PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}$)[a-z0-9_+-]+(\.[a-z0-9_+-]+)*")
+
+
+@lru_cache(maxsize=65536)
+def _normal_domain(domain: str) -> str:
+    return (_validated(f"a@{domain}") or "").removeprefix("a@")
+
+
+def _validated(address: str) -> str | None:
     try:
-        return validate_email(candidate, check_deliverability=False, test_environment=True).normalized.lower()
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError:
         return None
 

@@ -27,6 +27,7 @@ MAX_COUNTED = 500
 """Of a counter only so many newest steps become activities: enough for any rule, bounded for any account."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STAGES = frozenset(stage.value for stage in Stage)
 _EPOCH_MS = re.compile(r"-?[0-9]{11,15}")
 _PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -230,7 +231,7 @@ class Normalizer:
 
 def _stage(ours: Value) -> Stage | None:
     word = fold(text_of(ours))
-    return Stage(word) if word in set(Stage) else None
+    return Stage(word) if word in _STAGES else None
 
 
 def _emails(attributes: Mapping[str, Value], stream: PeopleStream, problems: list[str]) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
+import unicodedata
 from dataclasses import replace
 
 import pytest
 from core_cases import hubspot, mirai, person_of, salesforce_contact, salesforce_lead
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,27 @@ def test_addresses_are_normalised_without_dns(text, expected):
 def test_a_normalised_address_stays_as_it_is(text):
     email = normalize_email(text)
     assert email is None or normalize_email(email) == email
+
+
+def by_the_library(text):
+    try:
+        address = unicodedata.normalize("NFKC", text).strip().lower()
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.lower()
+    except EmailNotValidError:
+        return None
+
+
+LOCAL_PARTS = st.text("ab9._+-ü ", min_size=1, max_size=70)
+DOMAINS = st.sampled_from([
+    "x.example", "sub.x.example", "例え.jp", "xn--r8jz45g.jp", "x", "-x.example", "x..example", "x.local", "x.test",
+    "[127.0.0.1]", "a" * 64 + ".example", "b" * 60 + "." + "c" * 60 + "." + "d" * 60 + "." + "e" * 60 + ".jp", "",
+])
+
+
+@settings(max_examples=500)
+@given(st.builds("{}@{}".format, LOCAL_PARTS, DOMAINS) | st.emails() | st.text("a@. ", max_size=12))
+def test_the_short_way_to_a_normalised_address_agrees_with_the_library(text):
+    assert normalize_email(text) == by_the_library(text)
 
 
 def test_one_address_in_two_crms_is_one_person():
