@@ -29,15 +29,16 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def check_config(config: Config) -> dict[str, tuple[Mapping, dict[str, BaseModel]]]:
-    """Return every company's mapping and connections, read and checked without asking any CRM.
+def check_config(config: Config, *names: str) -> dict[str, tuple[Mapping, dict[str, BaseModel]]]:
+    """Return the named companies' mappings and connections (all without names), checked without asking any CRM.
 
     Raises:
         ConfigError: With all problems of config.toml and of every mapping it names at once.
     """
     problems: list[str] = []
     checked = {}
-    for name, company in config.settings.companies.items():
+    for name in names or config.settings.companies:
+        company = config.settings.companies[name]
         place = f"{config.path}: companies.{name}"
         mapping = None
         try:
@@ -67,13 +68,14 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
     """Give a company with its store and adapters open, and close them afterwards.
 
     Raises:
-        ConfigError: The company is unknown, or the configuration is wrong anywhere.
+        ConfigError: The company is unknown, or its configuration is wrong. What is wrong with other companies does
+            not stop this one.
         StoreError: The store cannot be opened.
     """
     if name not in config.settings.companies:
         known = ", ".join(sorted(config.settings.companies))
         raise ConfigError([f"{config.path}: no company {name!r}; it names: {known}"])
-    mapping, connections = check_config(config)[name]
+    mapping, connections = check_config(config, name)[name]
     with ExitStack() as stack:
         store = stack.enter_context(open_store(config.store_url))
         built: dict[str, Adapter] = {}

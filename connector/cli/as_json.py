@@ -34,6 +34,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
             for c in report.pulled
         ],
         "judged_count": report.judged_count,
+        "waiting_count": report.waiting_count,
         "handed_off": [_judged(j) for j in report.handed_off],
         "outcomes": report.outcomes,
         "outbox": report.outbox,
@@ -44,7 +45,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """Return every intended write."""
     changes = [c for j in plan.judged for c in j.changes] + plan.waiting
-    return {"company": plan.company, "changes": [_change(c) for c in changes]}
+    return {"company": plan.company, "changes": [_change(c) for c in changes], "stopped": plan.stopped}
 
 
 def explanation_as_json(explanation: Explanation) -> dict[str, Any]:

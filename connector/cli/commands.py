@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from connector.pipeline.company import Company
 
 _VERSION = importlib.metadata.version("mql-connector")
 
@@ -36,6 +41,15 @@ def _start(
 
         configure_logs(log)
     return app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+
+
+@contextmanager
+def _open(company: str) -> Iterator[Company]:
+    from connector.settings import load_config
+    from connector.wiring import open_company
+
+    with open_company(load_config(_config_path), company) as opened:
+        yield opened
 
 
 Json = Annotated[bool, Parameter(help="Print JSON for machines (docs/json.md).", negative="")]
@@ -124,10 +138,8 @@ def check(company: str | None = None) -> int:
 def setup(company: str, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Create the fields this product writes in the company's CRMs, where they are missing."""
     from connector.pipeline.check import missing_figures
-    from connector.settings import load_config
-    from connector.wiring import open_company
 
-    with open_company(load_config(_config_path), company) as opened:
+    with _open(company) as opened:
         for crm, specs in missing_figures(opened, create=not dry_run).items():
             what = "missing" if dry_run else "created"
             print(f"{crm}: {len(specs)} field(s) {what}" if specs else f"{crm}: nothing missing")
@@ -141,10 +153,8 @@ def sync(company: str, *, json: Json = False) -> int:
     """Pull what changed, score it, and write the MQLs back."""
     from connector.cli.show import console, progress_on_terminal, show_sync
     from connector.pipeline.run import sync as run_sync
-    from connector.settings import load_config
-    from connector.wiring import open_company
 
-    with open_company(load_config(_config_path), company) as opened:
+    with _open(company) as opened:
         with progress_on_terminal() as progress:
             report = run_sync(opened, progress)
         if json:
@@ -161,10 +171,8 @@ def plan(company: str, *, json: Json = False) -> int:
     """Show every write `sync` would make, field by field, before → after. Writes nothing."""
     from connector.cli.show import console, progress_on_terminal, show_plan
     from connector.pipeline.run import plan as run_plan
-    from connector.settings import load_config
-    from connector.wiring import open_company
 
-    with open_company(load_config(_config_path), company) as opened:
+    with _open(company) as opened:
         with progress_on_terminal() as progress:
             planned = run_plan(opened, progress)
         if json:
@@ -173,7 +181,7 @@ def plan(company: str, *, json: Json = False) -> int:
             print_json(plan_as_json(planned))
         else:
             show_plan(console(), planned, opened.mapping)
-    return 0
+    return 1 if planned.stopped else 0
 
 
 @app.command
@@ -181,10 +189,8 @@ def explain(company: str, email: str, *, json: Json = False) -> int:
     """Show one person: links to both CRMs, every reason with its points, the sum, the status, what was handed off."""
     from connector.cli.show import console, show_explanation
     from connector.reports.explain import explain as ask
-    from connector.settings import load_config
-    from connector.wiring import open_company
 
-    with open_company(load_config(_config_path), company) as opened:
+    with _open(company) as opened:
         explanation = ask(opened, email)
         if json:
             from connector.cli.as_json import explanation_as_json, print_json

@@ -87,6 +87,8 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
         out.print("[bold]left from an earlier run[/]")
         for change in plan.waiting:
             show_change(out, change, mapping)
+    for crm, why in plan.stopped.items():
+        out.print(f"[yellow]![/] {crm}: {safe(why)}; people who have a record there are not in this plan")
     writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
     out.print(f"{writes} write(s) planned; nothing was written. `mql sync {plan.company}` writes them.")
 

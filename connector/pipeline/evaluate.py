@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from connector.core.changes import OwnerDirectory, plan_changes
 from connector.core.identity import assemble, resolve
 from connector.core.lifecycle import PersonState, decide
 from connector.core.normalize import Normalizer, fold, matcher, text_of
 from connector.core.scoring import score_people
+from connector.errors import FatalError, RetryableError
 from connector.mapping.load import judging_fingerprint, reading_fingerprint
 from connector.mapping.model import OwnerMapping
 from connector.pipeline.company import Company, Progress, Step
@@ -33,6 +35,21 @@ class Judged:
     person: Person
     decision: Decision
     changes: tuple[Change, ...]
+
+
+class Batch(NamedTuple):
+    """People judged together.
+
+    Attributes:
+        at: The moment they were judged as of.
+        looked_at: Everybody who needs no further look in this run, those without any record left among them.
+        waiting_count: How many wait for a CRM that cannot be asked.
+    """
+
+    at: datetime
+    judged: list[Judged]
+    looked_at: list[str]
+    waiting_count: int
 
 
 def understand(company: Company, lease: Lease, progress: Progress) -> None:
@@ -58,14 +75,37 @@ def understand(company: Company, lease: Lease, progress: Progress) -> None:
         progress(Step("evaluate", "records", done))
 
 
-def judge(company: Company, person_ids: Sequence[str], now: datetime) -> list[Judged]:
-    """Return what the rules say about these people now, and of the writes only those that change something.
+def judge_dirty(company: Company, stopped: dict[str, str]) -> Iterator[Batch]:
+    """Yield everybody something changed about, judged by the store and the CRMs' current values; write nothing.
 
-    Reads the store and, where a write is due, the CRM's current values; writes nothing.
+    Args:
+        stopped: CRM -> why it cannot be asked in this run; one that stops now is added. Whoever has a record there
+            waits: what sales has done meanwhile cannot be known.
+
+    Raises:
+        ConnectorError: A failure that is not one CRM's own.
     """
-    judged = look_at(company, person_ids, now)
-    changes = keep_differences(company, [(j.decision, j.changes) for j in judged])
-    return [replace(j, changes=kept) for j, kept in zip(judged, changes)]
+    after = ""
+    while person_ids := company.store.read_dirty(company.name, BATCH, after=after):
+        after = person_ids[-1]
+        yield _judge_batch(company, person_ids, stopped)
+
+
+def _judge_batch(company: Company, person_ids: Sequence[str], stopped: dict[str, str]) -> Batch:
+    at = company.clock()
+    everybody = look_at(company, person_ids, at)
+    while True:
+        judged = [j for j in everybody if not any(c.key.crm in stopped for c in j.person.contacts)]
+        try:
+            kept = keep_differences(company, [(j.decision, j.changes) for j in judged])
+        except (FatalError, RetryableError) as error:
+            if error.crm in stopped or error.crm not in company.adapters:
+                raise
+            stopped[error.crm] = str(error)
+            continue
+        waiting = {j.person.person_id for j in everybody} - {j.person.person_id for j in judged}
+        judged = [replace(j, changes=changes) for j, changes in zip(judged, kept)]
+        return Batch(at, judged, [i for i in person_ids if i not in waiting], len(waiting))
 
 
 def look_at(company: Company, person_ids: Sequence[str], now: datetime) -> list[Judged]:
@@ -91,18 +131,19 @@ def look_at(company: Company, person_ids: Sequence[str], now: datetime) -> list[
     return judged
 
 
-def evaluate(company: Company, lease: Lease, run_id: int, progress: Progress) -> Iterator[Judged]:
-    """Judge everybody something changed about, storing decisions and changes; yield each as it is stored."""
+def evaluate(
+    company: Company, lease: Lease, run_id: int, progress: Progress, stopped: dict[str, str]
+) -> Iterator[Batch]:
+    """Judge everybody something changed about, storing decisions and changes; yield each batch once it is stored."""
     done = 0
-    while person_ids := company.store.read_dirty(company.name, BATCH):
-        now = company.clock()
-        judged = judge(company, list(person_ids), now)
+    for batch in judge_dirty(company, stopped):
         company.store.save_decisions(
-            lease, [(j.decision, j.changes, _summary(j.person)) for j in judged], run_id, now, looked_at=person_ids,
+            lease, [(j.decision, j.changes, _summary(j.person)) for j in batch.judged], run_id, batch.at,
+            looked_at=batch.looked_at,
         )
-        done += len(person_ids)
+        done += len(batch.looked_at)
         progress(Step("evaluate", "people", done))
-        yield from judged
+        yield batch
 
 
 def read_owners(company: Company) -> dict[str, OwnerDirectory]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.check import require_fields
 from connector.pipeline.company import Company, Progress, no_progress
-from connector.pipeline.evaluate import BATCH, Judged, evaluate, judge, understand
+from connector.pipeline.evaluate import Judged, evaluate, judge_dirty, understand
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.sync_back import sync_back
@@ -25,6 +25,8 @@ class RunReport:
     Attributes:
         unread: Streams that were never read to their end; with any, nobody was judged: somebody whom sales has in the
             CRM that is missing must not be handed off by what the other one says.
+        stopped: CRM -> why it could not be asked.
+        waiting_count: People who were not judged because they have a record in a CRM that stopped.
         handed_off: Everybody who became MQL in this run, in the order they were judged.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
         outbox: CRM -> state -> how many changes are in it after the run.
@@ -36,6 +38,8 @@ class RunReport:
     finished_at: datetime | None = None
     pulled: list[StreamCounts] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    stopped: dict[str, str] = field(default_factory=dict)
+    waiting_count: int = 0
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -45,6 +49,9 @@ class RunReport:
     def problems(self) -> list[str]:
         """One line for each thing that did not go as it should."""
         lines = [f"{c.crm} {c.stream}: {c.error}" for c in self.pulled if c.error]
+        lines += [f"{crm}: {why}" for crm, why in self.stopped.items() if crm not in _stopped(self.pulled)]
+        if self.waiting_count:
+            lines.append(f"{self.waiting_count} people wait for {', '.join(self.stopped)}: they were not judged")
         if self.unread:
             lines.append(f"nobody was judged: not yet read once: {', '.join(self.unread)}")
         for crm, outcomes in self.outcomes.items():
@@ -71,12 +78,13 @@ def sync(
             _require_fields_once(company, lease)
             report.pulled = pull(company, lease, progress)
             understand(company, lease, progress)
+            report.stopped = _stopped(report.pulled)
             report.unread = unread_streams(company)
             if not report.unread:
-                for judged in evaluate(company, lease, report.run_id, progress):
-                    report.judged_count += 1
-                    if judged.decision.hands_off:
-                        report.handed_off.append(judged)
+                for batch in evaluate(company, lease, report.run_id, progress, report.stopped):
+                    report.judged_count += len(batch.judged)
+                    report.waiting_count += batch.waiting_count
+                    report.handed_off += [j for j in batch.judged if j.decision.hands_off]
             report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
             report.outbox = store.outbox_counts(company.name)
             status = "done with problems" if report.problems else "done"
@@ -93,12 +101,14 @@ class Plan:
     Attributes:
         waiting: Changes that an earlier run stored and did not get out.
         judged: People with something to be written, each with their changes.
+        stopped: CRM -> why it could not be asked; people who have a record there are not in the plan.
     """
 
     company: str
     pulled: list[StreamCounts]
     waiting: list[Change]
     judged: list[Judged]
+    stopped: dict[str, str]
 
 
 def plan(company: Company, progress: Progress = no_progress) -> Plan:
@@ -107,13 +117,10 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         _require_fields_once(company, lease)
         pulled = pull(company, lease, progress)
         understand(company, lease, progress)
-        person_ids = [] if unread_streams(company) else list(company.store.read_dirty(company.name, None))
-        now = company.clock()
-        judged = [
-            j for start in range(0, len(person_ids), BATCH)
-            for j in judge(company, person_ids[start : start + BATCH], now) if j.changes
-        ]
-        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged)
+        stopped = _stopped(pulled)
+        batches = [] if unread_streams(company) else judge_dirty(company, stopped)
+        judged = [j for batch in batches for j in batch.judged if j.changes]
+        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged, stopped)
 
 
 def _require_fields_once(company: Company, lease: Lease) -> None:
@@ -122,6 +129,10 @@ def _require_fields_once(company: Company, lease: Lease) -> None:
     if company.store.get_company_state(company.name).get("fields_checked") != fingerprint:
         require_fields(company)
         company.store.set_company_state(lease, fields_checked=fingerprint)
+
+
+def _stopped(pulled: list[StreamCounts]) -> dict[str, str]:
+    return {count.crm: count.error for count in pulled if count.error}
 
 
 def _counts(report: RunReport) -> dict[str, int]:

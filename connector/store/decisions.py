@@ -48,13 +48,16 @@ class DecisionsStore(Database):
         # of the lease decides, so the version need not outlive the process: after a crash they are read again.
         self._read_versions: dict[tuple[str, str], int] = {}
 
-    def read_dirty(self, company: str, limit: int | None) -> list[str]:
-        """Up to `limit` ids of living people to decide again, all without one, in order; dirty until decided."""
+    def read_dirty(self, company: str, limit: int | None, *, after: str = "") -> list[str]:
+        """Up to `limit` ids (all without one) above `after` of living people to decide again, in order.
+
+        They stay dirty until decided.
+        """
         query = (
             select(persons.c.person_id, persons.c.dirty_version)
             .where(
                 # Written out and not bound: only so is the partial index used.
-                persons.c.company == company, persons.c.dirty == literal_column("1"),
+                persons.c.company == company, persons.c.dirty == literal_column("1"), persons.c.person_id > after,
                 exists().where(person_keys.c.company == company, person_keys.c.person_id == persons.c.person_id),
             )
             .order_by(persons.c.person_id).limit(limit)

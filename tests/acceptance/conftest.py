@@ -75,6 +75,11 @@ class Crms:
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
+    def requests_post(self, crm: str, path: str, body: Any) -> requests.Response:
+        """Call what lies outside the REST API's versioned paths."""
+        headers = {"Authorization": f"Bearer session-sandbox-{self.account}"}
+        return requests.post(self.urls[crm] + path, json=body, headers=headers, timeout=60)
+
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[SandboxPair]:
