@@ -122,9 +122,12 @@ class Activity:
 
     Attributes:
         activity_id: Stable and unique in a company: the source record's key, `#n` behind it when one record
-            tells of several activities or participants.
+            tells of several activities or participants. The steps of a counter end in `#` and their number.
         subject: Who did it: `str(RecordKey)` of a person's record, or `email:` and a normalised address.
         title: What it was about, as the CRM names it (hostile text); may be empty.
+        is_dated_once: The CRM gives no date of its own for it (a step of a counter, an empty date field):
+            `occurred_at` is when it was first seen, and a later one does not replace it. What is read from the
+            ledger no longer says so.
     """
 
     activity_id: str
@@ -133,6 +136,7 @@ class Activity:
     occurred_at: datetime
     title: str
     crm: str
+    is_dated_once: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,8 @@ class Decision:
         hands_off: True when the person becomes MQL by this decision: stage, task and note follow.
         why_not: Why somebody over the threshold is not handed off, or empty.
         deadline_at: By when sales must follow up; None without a handoff.
+        recycled_at: Since when sales has them back in nurturing, as far as we can know; None unless they are.
+        look_again_at: When the score changes by time alone; None when only new facts can change it.
     """
 
     person_id: str
@@ -244,6 +250,8 @@ class Decision:
     hands_off: bool
     why_not: str = ""
     deadline_at: datetime | None = None
+    recycled_at: datetime | None = None
+    look_again_at: datetime | None = None
 
 
 class ChangeKind(StrEnum):

@@ -92,10 +92,17 @@ class Page(NamedTuple):
 
 
 class Adapter(Protocol):
-    """One CRM account, opened with one credential."""
+    """One CRM account, opened with one credential.
+
+    Attributes:
+        lost_note_seconds: How long after a NOTE was sent and its answer lost the CRM may still carry it out. Only
+            then is it sure that a note that cannot be found was not made; 0 where the CRM itself refuses a second
+            one of the same key.
+    """
 
     name: str
     streams: Mapping[str, StreamInfo]
+    lost_note_seconds: float
 
     def check(self) -> AccountCheck:
         """Prove the credential. Raises AuthError, AccessDeniedError or UnavailableError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ def run(arguments: Sequence[str]) -> int:
     from connector.cli.commands import app
 
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot write a character shows a stand-in; it is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         result = app.meta(list(arguments), exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:

@@ -37,6 +37,9 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "waiting_count": report.waiting_count,
         "handed_off": [_judged(j) for j in report.handed_off],
         "outcomes": report.outcomes,
+        "set_aside": [
+            {"key": c.key, "reason": c.reason, "records": list(c.records)} for c in report.set_aside
+        ],
         "outbox": report.outbox,
         "problems": report.problems,
     }
@@ -71,7 +74,8 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
         "why_not": judged.decision.why_not or None,
         "disqualified_by": score.disqualified_by or None,
         "handoffs": [
-            {"cycle": h.cycle, "decided_at": _at(h.decided_at), "deadline_at": _at(h.deadline_at)}
+            {"cycle": h.cycle, "decided_at": _at(h.decided_at), "deadline_at": _at(h.deadline_at),
+             "definition": h.score.definition, **_points(h.score), "reasons": [_reason(r) for r in h.score.reasons]}
             for h, _ in explanation.handoffs
         ],
         "writes": [

@@ -101,41 +101,31 @@ def sandbox(
 
 
 @app.command
-def check(company: str | None = None) -> int:
+def check(company: str | None = None, /) -> int:
     """Check the configuration, then ask each CRM whether credentials, rights and mapped fields are as they must be."""
-    from rich.console import Console
-
-    from connector.cli.show import plain
+    from connector.cli.show import console, show_check, show_unmatched
     from connector.errors import AuthError
     from connector.pipeline.check import check_live
+    from connector.reports.unmatched import unmatched_values
     from connector.settings import load_config
     from connector.wiring import check_config, open_company, where_the_credential_is
 
     config = load_config(_config_path)
-    checked = check_config(config)
-    out, errors = Console(highlight=False, soft_wrap=True, markup=False), 0
+    checked, out, exit_code = check_config(config), console(), 0
     for name in [company] if company else config.settings.companies:
         with open_company(config, name) as opened:
             for found in check_live(opened):
-                if found.error is not None:
-                    errors = errors or found.error.exit_code
-                    out.print(f"✗ {name} {found.crm}: {plain(str(found.error))}")
-                    if found.error.hint:
-                        out.print(f"    {plain(found.error.hint)}")
-                    if isinstance(found.error, AuthError):
-                        out.print(f"    {where_the_credential_is(name, found.crm, checked[name][1])}")
-                    continue
-                out.print(f"{'✗' if found.problems else '✓'} {name} {found.crm}: account {plain(found.account)}")
-                for problem in found.problems:
-                    errors = 2
-                    out.print(f"    {plain(problem)}")
-                if found.problems:
-                    out.print(f"    `mql setup {name}` creates the fields we write.")
-    return errors
+                is_refused = isinstance(found.error, AuthError)
+                show_check(
+                    out, name, found, where_the_credential_is(name, found.crm, checked[name][1]) if is_refused else ""
+                )
+                exit_code = 2 if found.problems else exit_code or (found.error.exit_code if found.error else 0)
+            show_unmatched(out, name, unmatched_values(opened))
+    return exit_code
 
 
 @app.command
-def setup(company: str, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> int:
+def setup(company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Create the fields this product writes in the company's CRMs, where they are missing."""
     from connector.pipeline.check import missing_figures
 
@@ -149,7 +139,7 @@ def setup(company: str, *, dry_run: Annotated[bool, Parameter(negative="")] = Fa
 
 
 @app.command
-def sync(company: str, *, json: Json = False) -> int:
+def sync(company: str, /, *, json: Json = False) -> int:
     """Pull what changed, score it, and write the MQLs back."""
     from connector.cli.show import console, progress_on_terminal, show_sync
     from connector.pipeline.run import sync as run_sync
@@ -167,7 +157,7 @@ def sync(company: str, *, json: Json = False) -> int:
 
 
 @app.command
-def plan(company: str, *, json: Json = False) -> int:
+def plan(company: str, /, *, json: Json = False) -> int:
     """Show every write `sync` would make, field by field, before → after. Writes nothing."""
     from connector.cli.show import console, progress_on_terminal, show_plan
     from connector.pipeline.run import plan as run_plan
@@ -185,7 +175,7 @@ def plan(company: str, *, json: Json = False) -> int:
 
 
 @app.command
-def explain(company: str, email: str, *, json: Json = False) -> int:
+def explain(company: str, email: str, /, *, json: Json = False) -> int:
     """Show one person: links to both CRMs, every reason with its points, the sum, the status, what was handed off."""
     from connector.cli.show import console, show_explanation
     from connector.reports.explain import explain as ask

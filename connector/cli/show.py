@@ -7,19 +7,24 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from connector.mapping.model import Mapping
+from connector.pipeline.check import CrmCheck
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, ChangeKind, Document, Value
 from connector.reports.explain import Explanation
+from connector.reports.unmatched import Unmatched
 
 _WIDE = 240
+_SHOWN = 5
+_SHOWN_VALUES = 10
 
 
 def console() -> Console:
@@ -54,6 +59,30 @@ def progress_on_terminal() -> Iterator[Progress]:
         yield show
 
 
+def show_check(out: Console, company: str, found: CrmCheck, credential: str) -> None:
+    """Print what the live check of one CRM found; `credential` says where a refused one is taken from."""
+    if found.error is not None:
+        out.print(f"[red]✗[/] {company} {found.crm}: {safe(found.error)}")
+        for line in filter(None, (found.error.hint, credential)):
+            out.print(f"    {safe(line)}")
+        return
+    mark = "[red]✗[/]" if found.problems else "[green]✓[/]"
+    out.print(f"{mark} {company} {found.crm}: account {safe(found.account)}")
+    for problem in found.problems:
+        out.print(f"    {safe(problem)}")
+    if any("write_back" in problem and "no field" in problem for problem in found.problems):
+        out.print(f"    `mql setup {company}` creates the fields we write.")
+
+
+def show_unmatched(out: Console, company: str, unmatched: list[Unmatched]) -> None:
+    """Print, for each attribute, the stored values that its value map does not know."""
+    for (attribute, table), group in groupby(sorted(unmatched), key=lambda found: found[:2]):
+        told = sorted(group, key=lambda found: -found.record_count)
+        shown = ", ".join(f"{safe(found.value)} ({found.record_count})" for found in told[:_SHOWN_VALUES])
+        more = f" and {len(told) - _SHOWN_VALUES} more" if len(told) > _SHOWN_VALUES else ""
+        out.print(f"  {company}: {attribute} has values that \\[values.{table}] does not know: {shown}{more}")
+
+
 def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     """Print what a run did."""
     new = sum(c.new for c in report.pulled)
@@ -65,6 +94,10 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     for crm, outcomes in report.outcomes.items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())) or "nothing to write"
         out.print(f"  {crm}: {said}")
+    for conflict in report.set_aside[:_SHOWN]:
+        out.print(f"  set aside ({safe(conflict.reason)}): {safe(', '.join(conflict.records))}")
+    if len(report.set_aside) > _SHOWN:
+        out.print(f"  … and {len(report.set_aside) - _SHOWN} more set aside; --json lists all")
     for problem in report.problems:
         out.print(f"  [yellow]![/] {safe(problem)}")
 
@@ -137,7 +170,10 @@ def show_explanation(out: Console, explanation: Explanation) -> None:
     out.print(f"status: {safe(status_of(judged, explanation))}")
     for handoff, _ in explanation.handoffs:
         deadline = in_zone(handoff.deadline_at, mapping) or "none"
-        out.print(f"handed off: cycle {handoff.cycle}, {in_zone(handoff.decided_at, mapping)}, deadline {deadline}")
+        out.print(
+            f"handed off: cycle {handoff.cycle}, {in_zone(handoff.decided_at, mapping)}, deadline {deadline}, "
+            f"with {points(handoff.score.total_points)} points by definition {safe(handoff.score.definition)}"
+        )
     for write in explanation.writes:
         where = f" as {safe(write.remote_id)}" if write.remote_id else ""
         why = f" ({safe(write.reason)})" if write.reason else ""

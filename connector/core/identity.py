@@ -4,12 +4,16 @@ The rules, in this order:
 
 1. A record that replaced another (a converted lead's contact) is the same human: the CRM itself did it.
 2. A link id from one record to another makes them one, unless e-mail says otherwise: when both have addresses, share
-   none, and both have names that differ, the link is set aside (`link_contradicts_email`).
+   none, and both have names that differ, the link is set aside (`link_contradicts_email`). Records that link to one
+   that is not here are one just so: those it replaced for certain, the others unless any two contradict each other.
 3. A shared normalised address, primary or not, makes records one. Exception: a role mailbox (`info@`, `sales@`, ...)
    whose records carry different names makes nobody one and belongs to nobody (`shared_role_mailbox`).
 4. A name alone never makes two records one.
 
 What is set aside is reported as a Conflict, unless other rules made its records one person all the same.
+
+Each rule looks only at records that name the same key, so that the answer for some records is the same whatever
+others are resolved with them, as long as all that name a common key are there.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -76,9 +82,9 @@ class Conflict:
     """Records that might be one human and were not made one.
 
     Attributes:
-        key: What they have in common: `email:` and the address, or `from -> to` for a link.
+        key: What they have in common: `email:` and the address, or `str(RecordKey)` of the record linked to.
         reason: `link_contradicts_email` or `shared_role_mailbox`.
-        records: The records concerned, in order.
+        records: The records concerned, in order. Whoever else names the key is one person with one of them.
     """
 
     key: str
@@ -92,8 +98,10 @@ class Resolution:
 
     Attributes:
         people: Person id -> their records, in order.
-        keys: Person id -> every subject that is theirs: `str(RecordKey)` and `email:` with an address, the
-            spelling of `Activity.subject`. No key belongs to two people.
+        keys: Person id -> every subject that is theirs, in the spelling of `Activity.subject`: `str(RecordKey)` of
+            their records and of those these link to that are not here, `email:` with each address, and former
+            addresses that no record has now. No key belongs to two people. Known people who have no record left
+            are among them, with their former addresses alone.
         aliases: Person id that lost in a merge -> the one that goes on.
         conflicts: What was set aside.
     """
@@ -114,35 +122,36 @@ def resolve(contacts: Sequence[Contact], existing: Mapping[str, str]) -> Resolut
 
     Args:
         contacts: All records that could be touched: those that changed, all records of the people these belonged
-            to, and all that share a link or an address with any of them.
-        existing: Key as in `Resolution.keys` -> person id of the last resolution.
+            to, and all that share a link, an address or a conflict with any of them.
+        existing: Key as in `Resolution.keys` -> person id of the last resolution; all keys of each person named.
     """
     by_key = {c.key: c for c in sorted(contacts, key=lambda c: c.key)}
-    by_email: dict[str, list[Contact]] = {}
-    for contact in by_key.values():
-        for email in contact.emails:
-            by_email.setdefault(email, []).append(contact)
-    contested = {e for e, owners in by_email.items() if _is_role_mailbox(e) and len(set(_names(owners))) > 1}
+    bonds = [*_link_bonds(by_key), *_email_bonds(by_key)]
     union = _Union(by_key)
-    conflicts = _join_links(by_key, union)
-    for email, owners in sorted(by_email.items()):
-        if email in contested:
-            conflicts.append(Conflict(f"email:{email}", "shared_role_mailbox", tuple(c.key for c in owners)))
-            continue
-        for other in owners[1:]:
-            union.join(owners[0].key, other.key)
+    for bond in bonds:
+        for other in bond.together[1:]:
+            union.join(bond.together[0], other)
     groups = union.groups()
-    subjects = [
-        (*map(str, group), *(f"email:{e}" for e in _emails(by_key[k] for k in group))) for group in groups
-    ]
-    # A contested mailbox is nobody's, unless all its records turned out to be one human after all.
-    apart = {c.key for c in conflicts if len({union.find(k) for k in c.records}) > 1}
-    ids, aliases = _assign_ids(groups, subjects, existing, apart)
+    owned = {group[0]: set(map(str, group)) for group in groups}
+    conflicts = []
+    for bond in bonds:
+        concerned = bond.concerned(union)
+        if concerned:
+            conflicts.append(Conflict(bond.key, bond.reason, concerned))
+        if bond.together or not concerned:
+            owned[union.find((bond.together or bond.aside)[0])].add(bond.key)
+    ids, aliases = _assign_ids(groups, list(owned.values()), existing)
+    keys = dict(zip(ids, owned.values()))
+    named = {bond.key for bond in bonds}
+    for key, known in existing.items():
+        former = keys.setdefault(aliases.get(known, known), set())
+        if key.startswith("email:") and key not in named:
+            former.add(key)
     return Resolution(
         people=dict(zip(ids, groups)),
-        keys={i: frozenset(k for k in keys if k not in apart) for i, keys in zip(ids, subjects)},
+        keys={person_id: frozenset(own) for person_id, own in keys.items()},
         aliases=aliases,
-        conflicts=tuple(c for c in conflicts if c.key in apart),
+        conflicts=tuple(conflicts),
     )
 
 
@@ -218,21 +227,70 @@ def _names(contacts: Iterable[Contact]) -> list[str]:
     return [name for name in map(full_name, contacts) if name]
 
 
-def _join_links(by_key: Mapping[RecordKey, Contact], union: _Union) -> list[Conflict]:
-    conflicts: dict[str, Conflict] = {}
+class _Bond(NamedTuple):
+    """What one key that records name, an address or a record linked to, says about them.
+
+    Attributes:
+        together: Those it makes one human, whose key it is.
+        aside: Those it does not: set aside, unless something else makes them one human with the others.
+    """
+
+    key: str
+    reason: str
+    together: tuple[RecordKey, ...]
+    aside: tuple[RecordKey, ...]
+
+    def concerned(self, union: _Union) -> tuple[RecordKey, ...]:
+        """Return the records that stayed apart, one for all of `together`; none when all are one human."""
+        if not self.together:
+            return self.aside if len({union.find(k) for k in self.aside}) > 1 else ()
+        first = self.together[0]
+        outside = [k for k in self.aside if union.find(k) != union.find(first)]
+        return tuple(sorted((first, *outside))) if outside else ()
+
+
+def _email_bonds(by_key: Mapping[RecordKey, Contact]) -> list[_Bond]:
+    by_email: dict[str, list[Contact]] = {}
     for contact in by_key.values():
-        if contact.superseded_by is not None and contact.superseded_by in by_key:
-            union.join(contact.key, contact.superseded_by)
-        for target in contact.linked_to:
-            other = by_key.get(target)
-            if other is None or other.key == contact.key:
-                continue
-            if _contradicts(contact, other):
-                key = f"{contact.key} -> {target}"
-                conflicts[key] = Conflict(key, "link_contradicts_email", (contact.key, target))
-            else:
-                union.join(contact.key, target)
-    return list(conflicts.values())
+        for email in contact.emails:
+            by_email.setdefault(email, []).append(contact)
+    return [
+        _bond(f"email:{email}", "shared_role_mailbox", owners,
+              owners if _is_role_mailbox(email) and len(set(_names(owners))) > 1 else [])
+        for email, owners in sorted(by_email.items())
+    ]
+
+
+def _link_bonds(by_key: Mapping[RecordKey, Contact]) -> list[_Bond]:
+    replaced: dict[RecordKey, list[Contact]] = {}
+    linking: dict[RecordKey, list[Contact]] = {}
+    for contact in by_key.values():
+        if contact.superseded_by is not None:
+            replaced.setdefault(contact.superseded_by, []).append(contact)
+        for target in dict.fromkeys(contact.linked_to):
+            if target not in (contact.key, contact.superseded_by):
+                linking.setdefault(target, []).append(contact)
+    bonds = []
+    for target in sorted({*replaced, *linking}):
+        certain, linkers = replaced.get(target, []), linking.get(target, [])
+        present = [by_key[target]] if target in by_key else []
+        if present or certain:
+            aside = [c for c in linkers if any(_contradicts(c, other) for other in present or certain)]
+        else:
+            aside = linkers if _any_contradict(linkers) else []
+        bonds.append(_bond(str(target), "link_contradicts_email", [*present, *certain, *linkers], aside))
+    return bonds
+
+
+def _bond(key: str, reason: str, contacts: Sequence[Contact], aside: Sequence[Contact]) -> _Bond:
+    apart = dict.fromkeys(c.key for c in aside)
+    return _Bond(key, reason, tuple(c.key for c in contacts if c.key not in apart), tuple(apart))
+
+
+def _any_contradict(contacts: Sequence[Contact]) -> bool:
+    # A placeholder in a link field may be shared by thousands: only those who can contradict are compared.
+    told = [c for c in contacts if c.emails and full_name(c)]
+    return len(set(_names(told))) > 1 and any(_contradicts(one, other) for one, other in combinations(told, 2))
 
 
 def _contradicts(one: Contact, other: Contact) -> bool:
@@ -268,8 +326,7 @@ class _Union:
 
 
 def _assign_ids(
-    groups: Sequence[tuple[RecordKey, ...]], subjects: Sequence[Sequence[str]], existing: Mapping[str, str],
-    apart: set[str],
+    groups: Sequence[tuple[RecordKey, ...]], owned: Sequence[set[str]], existing: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return each group's person id, and the aliases of ids that were merged away."""
     claims: dict[str, list[int]] = {}   # known id -> groups with a record of it, the smallest record's first
@@ -290,7 +347,7 @@ def _assign_ids(
     never_new = set(existing.values())
     for number, group in enumerate(groups):
         if number not in ids:
-            former = sorted({existing[k] for k in subjects[number] if k in existing and k not in apart} - taken)
+            former = sorted({existing[k] for k in owned[number] if k in existing} - taken)
             ids[number] = former[0] if former else _new_id(group[0], (taken, never_new))
             taken.add(ids[number])
     return [ids[n] for n in range(len(groups))], aliases

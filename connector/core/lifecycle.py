@@ -28,11 +28,14 @@ class PersonState:
         stage: Where the CRMs last said they stand. After a handoff, a `recycled` does not replace it until the next
             cycle opens: only so can a recycling that came after the handoff be told from the one before it.
         handed_off_at: When they were handed off in this cycle; None when they were not.
+        recycled_at: When sales sent them back after that handoff, as the record that says so was last changed before
+            we first saw it; None when sales did not.
     """
 
     cycle: int = 1
     stage: Stage | None = None
     handed_off_at: datetime | None = None
+    recycled_at: datetime | None = None
 
 
 def decide(person: Person, score: Score, state: PersonState, mapping: Mapping, now: datetime) -> Decision:
@@ -42,15 +45,15 @@ def decide(person: Person, score: Score, state: PersonState, mapping: Mapping, n
     before MQL (inquiry, recycled or none), and a record that the mapping lets us write to.
 
     The next cycle opens when a person who was handed off was recycled by sales since then, and an activity that
-    earns points happened after that handoff. An activity known only by its date counts from that day's midnight, so
-    one on the very day of the handoff does not open it. When sales recycled is not remembered, only the handoff is:
-    so what they did between the two counts as coming back too.
+    earns points happened after the recycling: what sales knew when it sent them back is no news. An activity known
+    only by its date counts from that day's midnight, so one on the very day of the recycling does not open it.
 
     Returns:
         The decision. `why_not` is empty below the threshold and at a handoff, else one of `disqualified`,
         `already_mql`, `already_with_sales`, `already_customer`, `already_lost`, `handed_off`, `no_record`.
     """
-    reopens = _reopens(person, score, state)
+    recycled_at = _recycled_at(person, state)
+    reopens = recycled_at is not None and _has_earned_since(score, recycled_at)
     cycle = state.cycle + 1 if reopens else state.cycle
     handed_off = state.handed_off_at is not None and not reopens
     reached = score.total_points >= mapping.definition.threshold_points
@@ -61,7 +64,7 @@ def decide(person: Person, score: Score, state: PersonState, mapping: Mapping, n
         due_at = deadline_at(now, mapping.handoff.deadline_business_hours, mapping.business_hours, mapping.zone)
     return Decision(
         person_id=person.person_id, cycle=cycle, decided_at=now, score=score, stage_before=person.stage,
-        hands_off=hands_off, why_not=why_not, deadline_at=due_at,
+        hands_off=hands_off, why_not=why_not, deadline_at=due_at, recycled_at=None if reopens else recycled_at,
     )
 
 
@@ -72,16 +75,23 @@ def next_state(state: PersonState, decision: Decision) -> PersonState:
     if decision.cycle > state.cycle:
         return PersonState(decision.cycle, decision.stage_before)
     keeps_stage = state.handed_off_at is not None and decision.stage_before is Stage.RECYCLED
-    return PersonState(state.cycle, state.stage if keeps_stage else decision.stage_before, state.handed_off_at)
+    stage = state.stage if keeps_stage else decision.stage_before
+    return PersonState(state.cycle, stage, state.handed_off_at, decision.recycled_at)
 
 
-def _reopens(person: Person, score: Score, state: PersonState) -> bool:
+def _recycled_at(person: Person, state: PersonState) -> datetime | None:
+    """Return since when sales has a handed-off person back in nurturing; None when sales has not."""
     # Right after a handoff of a recycled person the CRM still says `recycled` until our write has landed. That is
     # why the remembered stage must differ: else every page view in between would open one more cycle.
-    handed_off_at = state.handed_off_at
-    if handed_off_at is None or person.stage is not Stage.RECYCLED or state.stage is Stage.RECYCLED:
-        return False
-    return any(r.occurred_at is not None and r.occurred_at > handed_off_at and r.points > 0 for r in score.reasons)
+    if state.handed_off_at is None or person.stage is not Stage.RECYCLED or state.stage is Stage.RECYCLED:
+        return None
+    if state.recycled_at is not None:
+        return state.recycled_at
+    return min(c.modified_at for c in home_records(person).values() if c.stage is Stage.RECYCLED)
+
+
+def _has_earned_since(score: Score, at: datetime) -> bool:
+    return any(r.occurred_at is not None and r.occurred_at > at and r.points > 0 for r in score.reasons)
 
 
 def _why_not(person: Person, score: Score, handed_off: bool, mapping: Mapping) -> str:

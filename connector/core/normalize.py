@@ -168,9 +168,10 @@ class Normalizer:
         """Translate one record to what humans did, one activity for each participant.
 
         The first matching mapping without a counter applies, and every matching counter. A counter of n gives its
-        newest `MAX_COUNTED` activities up to number n, all dated by the last-seen field: right only because the
-        store never re-dates one it has. `activity_id` is `{key}#{kind}`, then the participant for a record that
-        is no human itself (so that a participant joining later changes no id), then the counter's number.
+        newest `MAX_COUNTED` activities up to number n, all dated by the last-seen field: right only because they
+        are `is_dated_once`, as is what has no readable date and takes the record's own. `activity_id` is
+        `{key}#{kind}`, then the participant for a record that is no human itself (so that a participant joining
+        later changes no id), then the counter's number.
 
         Args:
             links: As in RawRecord; ignored for a people stream, whose record is the subject itself.
@@ -182,12 +183,17 @@ class Normalizer:
         first = [m for m in matching if not m.count][:1]
         activities: list[Activity] = []
         for one in (*first, *(m for m in matching if m.count)):
-            occurred_at = parse_moment(payload.get(one.occurred_at), self._zone) or modified_at
+            told_at = parse_moment(payload.get(one.occurred_at), self._zone)
+            occurred_at = told_at or modified_at
+            is_dated_once = told_at is None or bool(one.count)
             title = text_of(payload.get(one.title)).strip()
             count = _count(payload.get(one.count)) if one.count else 0
             numbers = [f"#{n}" for n in range(max(1, count - MAX_COUNTED + 1), count + 1)] if one.count else [""]
             activities += [
-                Activity(f"{key}#{one.kind}{participant}{number}", subject, one.kind, occurred_at, title, key.crm)
+                Activity(
+                    f"{key}#{one.kind}{participant}{number}", subject, one.kind, occurred_at, title, key.crm,
+                    is_dated_once,
+                )
                 for subject, participant in self._subjects(key, links) for number in numbers
             ]
         return activities

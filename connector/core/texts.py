@@ -99,7 +99,7 @@ def note_document(
         words.labelled(plain(label), words.times(each, count, points))
         for label, each, count, points in _by_rule(score.reasons)
     ]
-    others = [_record_line(c, words) for c in person.contacts if c.key.crm != crm]
+    others = [_record_line(c, mapping) for c in person.contacts if c.key.crm != crm]
     sections = [
         Section(words.why_now, (_latest_line(decision, mapping), total)),
         _section(words.breakdown, shares, words),
@@ -136,7 +136,8 @@ def _latest_line(decision: Decision, mapping: Mapping) -> str:
     occurred_at, latest = max(earned, key=lambda pair: (pair[0], pair[1].evidence))
     label, title = plain(latest.label, _MAX_NAME_LENGTH), plain(latest.title, _MAX_NAME_LENGTH * 2)
     day = words.short_day(occurred_at.astimezone(mapping.zone))
-    return plain(f"{day} {_told(label, title, words)}")
+    count = sum(reason.rule_id == latest.rule_id for _, reason in earned)
+    return plain(f"{day} {_told(label, title, words)}{words.in_all(count) if count > 1 else ''}")
 
 
 def _told(label: str, title: str, words: Words) -> str:
@@ -153,7 +154,9 @@ def _name(person: Person, words: Words) -> str:
 
 def _customer_lines(person: Person, mapping: Mapping) -> tuple[str, ...]:
     words, known = words_of(mapping.language), person.attributes
-    department, title = _department(person, mapping), plain(known.get("job_title"), _MAX_NAME_LENGTH)
+    # The customer's own words where the mapping keeps them, else our word for them.
+    department = plain(known.get("department_name") or known.get("department"), _MAX_NAME_LENGTH)
+    title = plain(known.get("job_title"), _MAX_NAME_LENGTH)
     lines = [
         (words.company, plain(known.get("company_name"), _MAX_NAME_LENGTH * 2)),
         (words.position, " ".join(part for part in (department, title) if part)),
@@ -163,17 +166,6 @@ def _customer_lines(person: Person, mapping: Mapping) -> tuple[str, ...]:
     return tuple(words.labelled(label, text) for label, text in lines if text)
 
 
-def _department(person: Person, mapping: Mapping) -> str:
-    """Return the department as the company writes it: the first pattern of its value map, without stars."""
-    department = person.attributes.get("department")
-    for contact in person.contacts:
-        source = mapping.crm[contact.key.crm].people[contact.key.stream].fields.get("department")
-        patterns = mapping.values.get(source.values, {}).get(str(department), ()) if source else ()
-        if patterns:
-            return plain(patterns[0].replace("*", ""), _MAX_NAME_LENGTH)
-    return plain(department, _MAX_NAME_LENGTH)
-
-
 def _origin_lines(person: Person, newest_first: Sequence[Activity], mapping: Mapping) -> list[str]:
     words = words_of(mapping.language)
     lines = []
@@ -181,7 +173,7 @@ def _origin_lines(person: Person, newest_first: Sequence[Activity], mapping: Map
         lines.append(words.labelled(words.lead_source, source))
     if newest_first:
         first = newest_first[-1]
-        what, title = words.headings[first.kind], plain(first.title, _MAX_NAME_LENGTH * 2)
+        what, title = words.deeds[first.kind], plain(first.title, _MAX_NAME_LENGTH * 2)
         day = words.long_day(first.occurred_at.astimezone(mapping.zone))
         lines.append(words.labelled(words.first_activity, f"{day} {_told(what, title, words)}"))
     return lines
@@ -205,9 +197,10 @@ def _kind_lines(kind: ActivityKind, newest_first: Sequence[Activity], mapping: M
     return [*count, *lines.values()]
 
 
-def _record_line(contact: Contact, words: Words) -> str:
+def _record_line(contact: Contact, mapping: Mapping) -> str:
     crm, stream, remote_id = contact.key
-    return plain(words.labelled(f"{crm.capitalize()} {stream}", remote_id))
+    words, label = words_of(mapping.language), mapping.crm[crm].label or crm.capitalize()
+    return plain(words.labelled(f"{label} {words.records_of.get(stream, stream)}", remote_id))
 
 
 def _section(heading: str, lines: Sequence[str], words: Words) -> Section:

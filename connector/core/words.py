@@ -51,6 +51,21 @@ class Japanese:
         ActivityKind.EMAIL_EXCHANGED: "メールのやり取り",
         ActivityKind.OTHER: "その他の行動",
     })
+    deeds: Mapping[ActivityKind, str] = field(default_factory=lambda: {
+        ActivityKind.DOCUMENT_DOWNLOADED: "資料ダウンロード",
+        ActivityKind.SEMINAR_ATTENDED: "セミナー参加",
+        ActivityKind.SEMINAR_REGISTERED: "セミナー申込",
+        ActivityKind.INQUIRY_MADE: "お問い合わせ",
+        ActivityKind.WEBSITE_VISITED: "Webサイト来訪",
+        ActivityKind.CARD_EXCHANGED: "名刺交換",
+        ActivityKind.NEWSLETTER_CLICKED: "メルマガのクリック",
+        ActivityKind.NEWSLETTER_OPENED: "メルマガの開封",
+        ActivityKind.MEETING_HELD: "商談・打ち合わせ",
+        ActivityKind.CALL_MADE: "電話",
+        ActivityKind.EMAIL_EXCHANGED: "メールのやり取り",
+        ActivityKind.OTHER: "その他の行動",
+    })
+    records_of: Mapping[str, str] = field(default_factory=lambda: {"contacts": "コンタクト", "leads": "リード"})
 
     def person(self, last_name: str, first_name: str) -> str:
         """Family name first, with 様 unless the CRM's text has it already."""
@@ -76,6 +91,10 @@ class Japanese:
             f"合計{self.points(total)}（属性{self.points(fit)}・行動{self.points(engagement)}、"
             f"基準{self.points(threshold)}）"
         )
+
+    def in_all(self, count: int) -> str:
+        """How often it happened, behind the latest time."""
+        return f"（計{count}回）"
 
     def times(self, each: float | None, count: int, total: float) -> str:
         """One rule's share: `20点`, `5点×8回 = 40点`, or `3回で12点` when the points differ."""
@@ -154,6 +173,21 @@ class English:
         ActivityKind.EMAIL_EXCHANGED: "E-mails exchanged",
         ActivityKind.OTHER: "Other activities",
     })
+    deeds: Mapping[ActivityKind, str] = field(default_factory=lambda: {
+        ActivityKind.DOCUMENT_DOWNLOADED: "downloaded",
+        ActivityKind.SEMINAR_ATTENDED: "attended",
+        ActivityKind.SEMINAR_REGISTERED: "registered for",
+        ActivityKind.INQUIRY_MADE: "inquired",
+        ActivityKind.WEBSITE_VISITED: "visited the website",
+        ActivityKind.CARD_EXCHANGED: "exchanged business cards",
+        ActivityKind.NEWSLETTER_CLICKED: "clicked in the newsletter",
+        ActivityKind.NEWSLETTER_OPENED: "opened the newsletter",
+        ActivityKind.MEETING_HELD: "met",
+        ActivityKind.CALL_MADE: "spoke by telephone",
+        ActivityKind.EMAIL_EXCHANGED: "exchanged e-mail",
+        ActivityKind.OTHER: "other",
+    })
+    records_of: Mapping[str, str] = field(default_factory=lambda: {"contacts": "contact", "leads": "lead"})
 
     def person(self, last_name: str, first_name: str) -> str:
         """Given name first."""
@@ -178,6 +212,10 @@ class English:
             f"{self.points(total)} in total ({number(fit)} for who they are, {number(engagement)} for what they did; "
             f"threshold {number(threshold)})"
         )
+
+    def in_all(self, count: int) -> str:
+        """How often it happened, behind the latest time."""
+        return f" ({count} times in all)"
 
     def times(self, each: float | None, count: int, total: float) -> str:
         """One rule's share."""

@@ -10,11 +10,22 @@ from datetime import date, time
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from connector.records import ActivityKind, Stage
 
 Scalar = str | int | float | bool
+Number = Annotated[float, Strict()]
+"""A number, and not a text or a yes/no that could be read as one."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -91,12 +102,12 @@ class Rule(_Part):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
     label: Annotated[str, Field(min_length=1)]
-    points: float
+    points: Number
     person: dict[str, OneOrMore] | None = None
     activity: ActivityKind | None = None
     title: Patterns | None = None
-    within_days: Annotated[float, Field(gt=0)] | None = None
-    max_points: Annotated[float, Field(gt=0)] | None = None
+    within_days: Annotated[Number, Field(gt=0)] | None = None
+    max_points: Annotated[Number, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Rule:
@@ -125,7 +136,7 @@ class Definition(_Part):
     """One version of the company's MQL definition, as marketing and sales agreed on it."""
 
     version: Annotated[str, Field(min_length=1)]
-    threshold_points: Annotated[float, Field(gt=0)]
+    threshold_points: Annotated[Number, Field(gt=0)]
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     disqualifiers: tuple[Disqualifier, ...] = ()
 
@@ -141,7 +152,7 @@ class Definition(_Part):
 class Handoff(_Part):
     """How an MQL reaches sales."""
 
-    deadline_business_hours: Annotated[float, Field(gt=0)] = 8
+    deadline_business_hours: Annotated[Number, Field(gt=0, le=2_000)] = 8
 
 
 class FieldSource(_Part):
@@ -223,19 +234,27 @@ class WriteBack(_Part):
     fields: dict[
         Literal["score", "fit_points", "engagement_points", "status", "segment", "cycle", "became_at",
                 "deadline_at", "reason", "definition"], str] = {}
-    task: bool = True
-    note: bool = True
+    task: StrictBool = True
+    note: StrictBool = True
 
     @model_validator(mode="after")
     def _knows_mql(self) -> WriteBack:
         if self.stage and Stage.MQL not in self.stages:
             raise ValueError("stages must say what `mql` is called in this CRM")
+        written = [*self.fields.values(), *([self.stage] if self.stage else [])]
+        twice = sorted({name for name in written if written.count(name) > 1})
+        if twice:
+            raise ValueError(f"each field can be written by one figure only; twice: {', '.join(twice)}")
         return self
 
 
 class CrmMapping(_Part):
-    """One CRM's accent: its people, what they did there, who owns them, what is written back."""
+    """One CRM's accent: its people, what they did there, who owns them, what is written back.
 
+    `label` is how people write the CRM's name in texts.
+    """
+
+    label: str = ""
     people: Annotated[dict[str, PeopleStream], Field(min_length=1)]
     activities: tuple[ActivityMapping, ...] = ()
     owners: OwnerMapping | None = None
@@ -243,6 +262,21 @@ class CrmMapping(_Part):
 
     @model_validator(mode="after")
     def _writes_to_people(self) -> CrmMapping:
+        for stream, write in self.write_back.items():
+            if stream not in self.people:
+                continue
+            source = self.people[stream].fields.get("stage")
+            read = {s.field for name, s in self.people[stream].fields.items() if name != "stage"}
+            overwritten = sorted(read & {*write.fields.values(), write.stage})
+            if overwritten:
+                raise ValueError(
+                    f"write_back.{stream} would overwrite what `people` reads there: {', '.join(overwritten)}"
+                )
+            if source is not None and source.field in write.fields.values():
+                raise ValueError(
+                    f"write_back.{stream}: {source.field} says where sales has the person; write it as `stage`, "
+                    "which never overwrites sales' own move, not among `fields`"
+                )
         strangers = sorted(set(self.write_back) - set(self.people))
         if strangers:
             raise ValueError(f"write_back names streams that `people` does not: {', '.join(strangers)}")
@@ -300,10 +334,22 @@ class Mapping(_Part):
         attributes |= {"email_domain", "staff", "competitor"}
         asked = [(r.label, r.person or {}) for r in self.definition.rules]
         asked += [(d.label, d.person) for d in self.definition.disqualifiers]
-        problems += [
-            f"definition: {label!r} asks for {name!r}, which no people stream gives"
-            for label, person in asked for name in person if name not in attributes
-        ]
+        for label, person in asked:
+            for name, wanted in person.items():
+                if name not in attributes:
+                    problems.append(f"definition: {label!r} asks for {name!r}, which no people stream gives")
+                problems += self._impossible(label, name, wanted)
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _impossible(self, label: str, name: str, wanted: tuple[Scalar, ...]) -> list[str]:
+        """Return a line for each value a rule asks for that no value map can give."""
+        sources = [p.fields[name] for c in self.crm.values() for p in c.people.values() if name in p.fields]
+        if not sources or not all(source.values for source in sources):
+            return []
+        given = {ours for source in sources for ours in self.values.get(source.values, {})}
+        return [
+            f"definition: {label!r} asks for {name} = {value!r}; [values] gives only {', '.join(sorted(given))}"
+            for value in wanted if str(value) not in given
+        ]

@@ -68,10 +68,10 @@ def require_fields(company: Company) -> None:
     for crm, part in company.mapping.crm.items():
         problems += field_problems(company.adapters[crm], part, f"{company.mapping_file}: crm.{crm}")
     if problems:
-        raise ConfigError(
-            problems,
-            hint=f"`mql setup {company.name}` creates the fields we write; `mql check {company.name}` looks again.",
-        )
+        hint = f"`mql check {company.name}` looks again."
+        if any("write_back" in problem and "no field" in problem for problem in problems):
+            hint = f"`mql setup {company.name}` creates the fields we write; {hint}"
+        raise ConfigError(problems, hint=hint)
 
 
 def field_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from connector.core.normalize import Normalizer
 from connector.pipeline.company import Company
@@ -14,11 +15,23 @@ Fields = Mapping[str, Value]
 Planned = Sequence[tuple[Decision, tuple[Change, ...]]]
 
 
-def keep_differences(company: Company, planned: Planned) -> list[tuple[Change, ...]]:
+class Kept(NamedTuple):
+    """What is left to write.
+
+    Attributes:
+        changes: Per decision, in order.
+        gone: Records that the CRM no longer has; nothing is to be written about them.
+    """
+
+    changes: list[tuple[Change, ...]]
+    gone: set[RecordKey]
+
+
+def keep_differences(company: Company, planned: Planned) -> Kept:
     """Return each decision's changes, the field writes cut down to what differs, `before` filled in.
 
-    The CRM is asked only about records whose figures are not what we wrote there last. A record that is gone gets
-    no field write, and a stage that sales has moved to MQL or beyond is never overwritten.
+    The CRM is asked only about records whose figures are not what we wrote there last; a stage that sales has moved
+    to MQL or beyond is never overwritten.
     """
     written = _last_written(company, planned)
     due = [c for decision, changes in planned for c in changes if _has_news(c, decision, written)]
@@ -33,7 +46,38 @@ def keep_differences(company: Company, planned: Planned) -> list[tuple[Change, .
             return None
         return _difference(change, current[change.record], normalizer)
 
-    return [tuple(c for c in map(kept, changes) if c is not None) for _, changes in planned]
+    changes = [tuple(c for c in map(kept, changes) if c is not None) for _, changes in planned]
+    return Kept(changes, {change.record for change in due} - current.keys())
+
+
+def left_out(changes: Sequence[Change], kept: Sequence[Change]) -> list[Change]:
+    """Return the field writes of `changes` with those fields only that `keep_differences` did not keep.
+
+    Older writes of these fields that have not got out are out of date.
+    """
+    by_key = {(change.crm, change.idempotency_key): change.fields for change in kept}
+    rest = []
+    for change in filter(_writes_fields, changes):
+        still = by_key.get((change.crm, change.idempotency_key), {})
+        fields = {name: value for name, value in change.fields.items() if name not in still}
+        if fields:
+            rest.append(replace(change, fields=fields))
+    return rest
+
+
+def was_moved_by_sales(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    """Tell whether the record stands where a STAGE of ours must not be written over it.
+
+    That is at MQL or beyond, and at recycled when it was not recycled as the change was planned.
+    """
+    stages = {name: normalizer.stage(change.record, current.get(name)) for name in change.fields}
+    return any(
+        stage is not None and (
+            stage.rank >= Stage.MQL.rank
+            or (stage is Stage.RECYCLED and name in change.before and change.before[name] != current.get(name))
+        )
+        for name, stage in stages.items()
+    )
 
 
 def _writes_fields(change: Change) -> bool:
@@ -58,6 +102,8 @@ def _has_news(change: Change, decision: Decision, written: Mapping[str, Fields])
     """
     if not _writes_fields(change):
         return False
+    if change.kind is ChangeKind.STAGE:
+        return True  # sales moves stages too: what we wrote there last says nothing about now
     last = written.get(str(change.record))
     if last is None:
         return decision.hands_off or decision.score.total_points != 0
@@ -78,15 +124,9 @@ def _read_current(company: Company, due: Sequence[Change]) -> dict[RecordKey, Fi
 
 
 def _difference(change: Change, current: Fields, normalizer: Normalizer) -> Change | None:
-    if change.kind is ChangeKind.STAGE and any(
-        _is_with_sales(normalizer.stage(change.record, current.get(name))) for name in change.fields
-    ):
+    if change.kind is ChangeKind.STAGE and was_moved_by_sales(change, current, normalizer):
         return None
     differing = {name: value for name, value in change.fields.items() if current.get(name) != value}
     if not differing:
         return None
     return replace(change, fields=differing, before={name: current.get(name) for name in differing})
-
-
-def _is_with_sales(stage: Stage | None) -> bool:
-    return stage is not None and stage.rank >= Stage.MQL.rank

@@ -6,7 +6,14 @@ import logging
 from dataclasses import dataclass
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
-from connector.errors import ConnectorError, FatalError, RetryableError
+from connector.errors import (
+    AccessDeniedError,
+    ApiChangedError,
+    ConnectorError,
+    FatalError,
+    RejectedError,
+    RetryableError,
+)
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step
 from connector.store import Lease
@@ -44,27 +51,32 @@ def pull(company: Company, lease: Lease, progress: Progress) -> list[StreamCount
         for stream, fields in needed_fields(part).items():
             try:
                 counts.append(_pull_stream(company, lease, crm, StreamRequest(stream, fields), progress))
-            except (FatalError, RetryableError) as error:
+            except (FatalError, RetryableError, RejectedError) as error:
                 log.warning("pull stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
                 counts.append(StreamCounts(crm, stream, error=str(error)))
                 first_error = first_error or error
-                break
+                if not isinstance(error, (AccessDeniedError, ApiChangedError)):
+                    break  # the CRM itself is shut; one stream that is refused does not shut the others
     if first_error is not None and all(count.error for count in counts):
         raise first_error
     return counts
 
 
 def unread_streams(company: Company) -> list[str]:
-    """Return the streams that were never read to their end: until then nobody can be judged by all the facts."""
+    """Return the streams that were never read to their end with the fields the mapping needs now.
+
+    Until they are, nobody can be judged by all the facts.
+    """
     state = company.store.get_company_state(company.name)
     return [
         f"{crm} {stream}"
-        for crm, part in company.mapping.crm.items() for stream in needed_fields(part)
-        if _read_once(crm, stream) not in state
+        for crm, part in company.mapping.crm.items() for stream, fields in needed_fields(part).items()
+        if state.get(_read_once(crm, stream)) != ",".join(fields)
     ]
 
 
 def _read_once(crm: str, stream: str) -> str:
+    """Return the name of the fact that a stream was read to its end; its value is the fields it was read with."""
     return f"read_once:{crm}:{stream}"
 
 
@@ -90,6 +102,7 @@ def _pull_stream(
         saved = store.save_page(lease, crm, request.stream, page.records, position, company.clock())
         new, changed, unchanged = new + saved.new, changed + saved.changed, unchanged + saved.unchanged
         progress(Step("pull", f"{crm} {request.stream}", new + changed + unchanged))
-    if _read_once(crm, request.stream) not in store.get_company_state(name):
-        store.set_company_state(lease, **{_read_once(crm, request.stream): company.clock().isoformat()})
+    fact, fields = _read_once(crm, request.stream), ",".join(request.fields)
+    if store.get_company_state(name).get(fact) != fields:
+        store.set_company_state(lease, **{fact: fields})
     return StreamCounts(crm, request.stream, new, changed, unchanged)

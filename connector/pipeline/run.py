@@ -15,7 +15,7 @@ from connector.pipeline.lease import hold_lease
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.sync_back import sync_back
 from connector.records import Change
-from connector.store import Lease
+from connector.store import Conflict, Lease
 
 
 @dataclass
@@ -29,6 +29,7 @@ class RunReport:
         waiting_count: People who were not judged because they have a record in a CRM that stopped.
         handed_off: Everybody who became MQL in this run, in the order they were judged.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
+        set_aside: Records that may be one human and were not made one, each with the reason.
         outbox: CRM -> state -> how many changes are in it after the run.
     """
 
@@ -43,6 +44,7 @@ class RunReport:
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    set_aside: list[Conflict] = field(default_factory=list)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
@@ -86,6 +88,7 @@ def sync(
                     report.waiting_count += batch.waiting_count
                     report.handed_off += [j for j in batch.judged if j.decision.hands_off]
             report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
+            report.set_aside = store.find_conflicts(company.name)
             report.outbox = store.outbox_counts(company.name)
             status = "done with problems" if report.problems else "done"
         finally:
@@ -118,7 +121,7 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         pulled = pull(company, lease, progress)
         understand(company, lease, progress)
         stopped = _stopped(pulled)
-        batches = [] if unread_streams(company) else judge_dirty(company, stopped)
+        batches = [] if unread_streams(company) else judge_dirty(company, lease, stopped)
         judged = [j for batch in batches for j in batch.judged if j.changes]
         return Plan(company.name, pulled, company.store.read_waiting(company.name), judged, stopped)
 

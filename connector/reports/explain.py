@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.core.identity import normalize_email
-from connector.errors import ConnectorError
+from connector.errors import ConfigError, ConnectorError
 from connector.mapping.model import Mapping
 from connector.pipeline.company import Company
-from connector.pipeline.evaluate import Judged, look_at
+from connector.pipeline.evaluate import Judged, look_at, read_owners
 from connector.store import DecisionRow, OutboxRow
 
 
@@ -34,14 +34,15 @@ def explain(company: Company, email: str) -> Explanation:
     """Return what is known about the person with this e-mail address; asks no CRM.
 
     Raises:
-        ConnectorError: The text is no address, or nobody stored has it.
+        ConfigError: The text is no address.
+        ConnectorError: Nobody stored has it.
     """
     address = normalize_email(email)
     if address is None:
-        raise ConnectorError("this is no e-mail address", hint="mql explain COMPANY name@example.com")
+        raise ConfigError(["this is no e-mail address"], hint="mql explain COMPANY name@example.com")
     store, name = company.store, company.name
     person_id = store.find_person(name, address)
-    judged = look_at(company, [person_id], company.clock()) if person_id is not None else []
+    judged = look_at(company, [person_id], company.clock(), read_owners(company)) if person_id is not None else []
     if person_id is None or not judged:
         raise ConnectorError(
             f"{name} has nobody with this address", hint=f"`mql sync {name}` pulls what is new; then ask again."

@@ -1,8 +1,19 @@
 """What must survive the process, each query once. Knows no CRM and reads no clock: every `at` is passed in."""
 
-from connector.store.rows import ChangeState, Conflict, DecisionRow, Lease, OutboxRow, PersonRow, StoredRecord
+from connector.store.rows import (
+    ChangeState,
+    Conflict,
+    DecisionRow,
+    Handoff,
+    Lease,
+    OutboxRow,
+    PersonRow,
+    SentChange,
+    StoredRecord,
+)
 from connector.store.store import Store, open_store
 
 __all__ = [
-    "ChangeState", "Conflict", "DecisionRow", "Lease", "OutboxRow", "PersonRow", "Store", "StoredRecord", "open_store",
+    "ChangeState", "Conflict", "DecisionRow", "Handoff", "Lease", "OutboxRow", "PersonRow", "SentChange", "Store",
+    "StoredRecord", "open_store",
 ]

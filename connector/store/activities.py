@@ -1,12 +1,18 @@
-"""The ledger of what people did: added to and retracted from, never rewritten."""
+"""The ledger of what people did: added to and retracted from, and corrected where its source is.
+
+It says what is known now about every moment. A corrected date (a task put off, a date filled in late) moves the
+activity: a score as of a past moment then counts it where it belongs. What was known before is not lost: the record's
+former versions hold the former date, and every decision keeps the reasons and dates it was made from.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, select, type_coerce
 
 from connector.records import Activity, ActivityKind, RecordKey
 from connector.store.bulk import each_of, insert_rows, run_for_rows
@@ -20,12 +26,12 @@ from connector.store.schema import activities, person_keys
 _COLUMNS = (
     "company", "activity_id", "subject", "kind", "title", "crm", "source", "occurred_at", "recorded_at",
 )
-# occurred_at is not among what changes: a visit that a counter told of keeps the date it was first seen with.
 _ON_CONFLICT = """
     ON CONFLICT (company, activity_id) DO UPDATE SET
         subject = excluded.subject, kind = excluded.kind, title = excluded.title, crm = excluded.crm,
-        source = excluded.source, retracted_at = NULL
+        source = excluded.source, occurred_at = excluded.occurred_at, retracted_at = NULL
 """
+_STEP = re.compile(r"(.*)#([0-9]{1,9})", re.DOTALL)
 _RETRACT = "UPDATE activities SET retracted_at = ? WHERE company = ? AND activity_id = ?"
 
 
@@ -37,6 +43,7 @@ class _Told(NamedTuple):
     title: str
     crm: str
     source: str
+    occurred_at: int    # microseconds, as stored
 
 
 class ActivitiesStore(Database):
@@ -49,29 +56,27 @@ class ActivitiesStore(Database):
         """Keep what some source records tell now, all or nothing.
 
         Per source the given activities are the current ones: absent ones are added, retracted ones stand again,
-        those not given are retracted as of `at`. One that exists keeps its `occurred_at`. The people concerned
-        become dirty where anything changed; the sources are no longer pending, unless `clear` is off because a
-        later step of the evaluation (`save_people`) ends that.
+        those not given are retracted as of `at`, except the steps of a counter below the lowest one given, which
+        are only too many to be told. One that `is_dated_once` and exists keeps its `occurred_at`. The people
+        concerned become dirty where anything changed; the sources are no longer pending, unless `clear` is off
+        because a later step of the evaluation (`save_people`) ends that.
         """
-        told = {
-            activity.activity_id: (
-                _Told(activity.subject, activity.kind.value, activity.title, activity.crm, str(source)),
-                to_micros(activity.occurred_at),
-            )
-            for source, given in by_source.items() for activity in given
-        }
         stamp = to_micros(at)
         company = lease.company
         with self._writing(lease) as connection:
             stored = _read_stored(connection, company, map(str, by_source))
-            gone = [i for i, (_, is_retracted) in stored.items() if i not in told and not is_retracted]
-            news = [i for i, (what, _) in told.items() if stored.get(i) != (what, False)]
+            told = _tell(by_source, stored)
+            lowest = _lowest_steps(by_source)
+            gone = [
+                i for i, (_, is_retracted) in stored.items()
+                if i not in told and not is_retracted and not _is_below(i, lowest)
+            ]
+            news = [i for i, what in told.items() if stored.get(i) != (what, False)]
             insert_rows(
-                connection, activities, _COLUMNS,
-                [(company, i, *told[i][0], told[i][1], stamp) for i in news], _ON_CONFLICT,
+                connection, activities, _COLUMNS, [(company, i, *told[i], stamp) for i in news], _ON_CONFLICT,
             )
             run_for_rows(connection, _RETRACT, [(stamp, company, i) for i in gone])
-            subjects = {told[i][0].subject for i in news}
+            subjects = {told[i].subject for i in news}
             subjects |= {stored[i][0].subject for i in (*gone, *news) if i in stored}
             mark_dirty(connection, company, select(person_keys.c.person_id).where(
                 person_keys.c.company == company, person_keys.c.key.in_(each_of(subjects)),
@@ -94,11 +99,41 @@ class ActivitiesStore(Database):
             ]
 
 
+def _tell(
+    by_source: Mapping[RecordKey, Sequence[Activity]], stored: Mapping[str, tuple[_Told, bool]],
+) -> dict[str, _Told]:
+    """What is to be stored, by activity id; what is dated once keeps the date it has."""
+    told = {}
+    for source, given in by_source.items():
+        for one in given:
+            before = stored.get(one.activity_id)
+            occurred_at = before[0].occurred_at if before and one.is_dated_once else to_micros(one.occurred_at)
+            told[one.activity_id] = _Told(one.subject, one.kind.value, one.title, one.crm, str(source), occurred_at)
+    return told
+
+
+def _lowest_steps(by_source: Mapping[RecordKey, Sequence[Activity]]) -> dict[str, int]:
+    """The lowest number told of each counter, by the ids' part before it."""
+    lowest: dict[str, int] = {}
+    for given in by_source.values():
+        for one in given:
+            if one.is_dated_once and (step := _STEP.fullmatch(one.activity_id)):
+                counter, number = step[1], int(step[2])
+                lowest[counter] = min(number, lowest.get(counter, number))
+    return lowest
+
+
+def _is_below(activity_id: str, lowest: Mapping[str, int]) -> bool:
+    step = _STEP.fullmatch(activity_id)
+    return step is not None and int(step[2]) < lowest.get(step[1], 0)
+
+
 def _read_stored(connection: Connection, company: str, sources: Iterable[str]) -> dict[str, tuple[_Told, bool]]:
     """What these sources told before, and whether it is retracted, by activity id."""
     table = activities.c
     query = select(
-        table.activity_id, table.subject, table.kind, table.title, table.crm, table.source, table.retracted_at,
+        table.activity_id, table.subject, table.kind, table.title, table.crm, table.source,
+        type_coerce(table.occurred_at, Integer), table.retracted_at,
     ).where(table.company == company, table.source.in_(each_of(sources)))
     return {
         activity_id: (_Told(*told), retracted_at is not None)

@@ -86,6 +86,8 @@ def dump_decision(decision: Decision) -> str:
         "hands_off": decision.hands_off,
         "why_not": decision.why_not,
         "deadline_at": _iso(decision.deadline_at),
+        "recycled_at": _iso(decision.recycled_at),
+        "look_again_at": _iso(decision.look_again_at),
     })
 
 
@@ -97,6 +99,8 @@ def load_decision(text: str) -> Decision:
         "score": _score_from_plain(plain["score"]),
         "stage_before": Stage(plain["stage_before"]),
         "deadline_at": _instant(plain["deadline_at"]),
+        "recycled_at": _instant(plain["recycled_at"]),
+        "look_again_at": _instant(plain["look_again_at"]),
     })
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,29 +11,30 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, exists, literal_column, or_, select
 
 from connector.core.lifecycle import PersonState, next_state
-from connector.records import Change, Decision, Stage
+from connector.records import Change, ChangeKind, Decision, Stage
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_decision, dump_json, dump_score, load_decision, load_json, load_score
 from connector.store.database import Database
 from connector.store.instants import to_micros
 from connector.store.merging import follow_merges
-from connector.store.outbox import LATEST_WINS, plan_changes
 from connector.store.people import mark_dirty
-from connector.store.rows import DecisionRow, Lease, PersonRow
-from connector.store.schema import decisions, person_keys, persons
+from connector.store.planning import LATEST_WINS, plan_changes
+from connector.store.rows import ChangeState, DecisionRow, Handoff, Lease, PersonRow
+from connector.store.schema import decisions, outbox, person_keys, persons
 
 _HANDOFF = "handoff"
 _DECISION_COLUMNS = (
     "company", "person_id", "cycle", "kind", "decision", "definition", "points", "decided_at", "deadline_at", "run_id",
 )
 _PERSON_COLUMNS = (
-    "company", "person_id", "cycle", "stage", "handed_off_at", "score_points", "score", "definition", "scored_at",
-    "summary", "dirty",
+    "company", "person_id", "cycle", "stage", "handed_off_at", "recycled_at", "look_again_at", "score_points", "score",
+    "definition", "scored_at", "summary", "dirty",
 )
 _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _PERSON_COLUMNS[2:]
 )
 
+_STATE = (persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at)
 _CLEAN = "UPDATE persons SET dirty = 0 WHERE company = ? AND person_id = ? AND dirty_version = ?"
 
 Decided = tuple[Decision, Sequence[Change], Mapping[str, Any]]
@@ -67,6 +69,38 @@ class DecisionsStore(Database):
         self._read_versions.update({(company, row.person_id): row.dirty_version for row in rows})
         return [row.person_id for row in rows]
 
+    def get_handoffs(self, company: str, person_ids: Iterable[str]) -> dict[str, Handoff]:
+        """Person id -> their newest handoff and where it was written or is to be; those without one are left out.
+
+        A CRM that refused all of it does not count.
+        """
+        wanted = list(person_ids)
+        made = select(decisions.c.person_id, decisions.c.decision).where(
+            decisions.c.company == company, decisions.c.kind == _HANDOFF, decisions.c.person_id.in_(each_of(wanted)),
+        ).order_by(decisions.c.cycle)
+        places = select(outbox.c.person_id, outbox.c.cycle, outbox.c.crm).where(
+            outbox.c.company == company, outbox.c.person_id.in_(each_of(wanted)),
+            outbox.c.kind.in_([ChangeKind.STAGE.value, ChangeKind.TASK.value, ChangeKind.NOTE.value]),
+            outbox.c.state.not_in([ChangeState.REJECTED.value, ChangeState.DEAD.value]),
+        ).distinct()
+        with self._reading() as connection:
+            newest = {row.person_id: load_decision(row.decision) for row in connection.execute(made)}
+            crms: dict[tuple[str, int], set[str]] = defaultdict(set)
+            for row in connection.execute(places):
+                crms[row.person_id, row.cycle].add(row.crm)
+        return {
+            person_id: Handoff(decision, frozenset(crms[person_id, decision.cycle]))
+            for person_id, decision in newest.items()
+        }
+
+    def mark_due_dirty(self, lease: Lease, at: datetime) -> None:
+        """Have those decided again whose score has changed by time alone (`Decision.look_again_at`)."""
+        with self._writing(lease) as connection:
+            due = select(persons.c.person_id).where(
+                persons.c.company == lease.company, persons.c.look_again_at <= at, persons.c.dirty == 0,
+            )
+            mark_dirty(connection, lease.company, due)
+
     def mark_all_dirty(self, lease: Lease) -> None:
         """Have everybody decided again, as after a changed definition."""
         with self._writing(lease) as connection:
@@ -76,7 +110,7 @@ class DecisionsStore(Database):
     def get_person_states(self, company: str, person_ids: Iterable[str]) -> dict[str, PersonState]:
         """Person id -> what is remembered of them; the initial state for those not known."""
         wanted = list(person_ids)
-        query = select(persons.c.person_id, persons.c.cycle, persons.c.stage, persons.c.handed_off_at).where(
+        query = select(persons.c.person_id, *_STATE).where(
             persons.c.company == company, persons.c.person_id.in_(each_of(wanted)),
         )
         with self._reading() as connection:
@@ -85,13 +119,14 @@ class DecisionsStore(Database):
 
     def save_decisions(
         self, lease: Lease, decided: Sequence[Decided], run_id: int, at: datetime, *, looked_at: Collection[str] = (),
+        cancelled: Sequence[Change] = (),
     ) -> None:
         """Keep decisions, their changes in the outbox, and each person's next state, all or nothing.
 
         A handoff is kept once per person and cycle: of a second one neither decision nor task nor note is kept. A
         person who became dirty again since `read_dirty` stays dirty. One who was merged away meanwhile is left out:
         the one who goes on is dirty. Those `looked_at` without a decision (nothing of theirs is left) are clean,
-        if `read_dirty` gave them.
+        if `read_dirty` gave them. What is `cancelled` is not needed: see `plan_changes`.
         """
         company = lease.company
         ids = [decision.person_id for decision, _, _ in decided]
@@ -118,7 +153,7 @@ class DecisionsStore(Database):
                 connection, decisions, _DECISION_COLUMNS, [_to_handoff_row(company, d, run_id) for d in handoffs],
             )
             insert_rows(connection, persons, _PERSON_COLUMNS, person_rows, _REPLACE_PERSON)
-            plan_changes(connection, company, changes, run_id, at)
+            plan_changes(connection, company, changes, run_id, at, cancelled=cancelled)
             run_for_rows(connection, _CLEAN, self._undecided(company, looked_at, ids))
         for person_id in (*ids, *looked_at):
             self._read_versions.pop((company, person_id), None)
@@ -170,8 +205,7 @@ class DecisionsStore(Database):
 
 def _read_persons(connection: Connection, company: str, ids: Sequence[str]) -> dict[str, Row[*tuple[Any, ...]]]:
     query = select(
-        persons.c.person_id, persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.dirty,
-        persons.c.dirty_version, persons.c.merged_into,
+        persons.c.person_id, *_STATE, persons.c.dirty, persons.c.dirty_version, persons.c.merged_into,
     ).where(persons.c.company == company, persons.c.person_id.in_(each_of(ids)))
     return {row.person_id: row for row in connection.execute(query)}
 
@@ -190,14 +224,17 @@ def _hands_off_now(decision: Decision, state: PersonState, handed_off: set[tuple
 
 
 def _to_state(row: Row[*tuple[Any, ...]]) -> PersonState:
-    return PersonState(row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at)
+    return PersonState(row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at, row.recycled_at)
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
 
 
 def _to_handoff_row(company: str, decision: Decision, run_id: int) -> tuple[Any, ...]:
-    deadline = None if decision.deadline_at is None else to_micros(decision.deadline_at)
     return (
         company, decision.person_id, decision.cycle, _HANDOFF, dump_decision(decision), decision.score.definition,
-        decision.score.total_points, to_micros(decision.decided_at), deadline, run_id,
+        decision.score.total_points, to_micros(decision.decided_at), _micros(decision.deadline_at), run_id,
     )
 
 
@@ -207,6 +244,6 @@ def _to_person_row(
     score = decision.score
     return (
         company, decision.person_id, state.cycle, None if state.stage is None else state.stage.value,
-        None if state.handed_off_at is None else to_micros(state.handed_off_at), score.total_points,
+        _micros(state.handed_off_at), _micros(state.recycled_at), _micros(decision.look_again_at), score.total_points,
         dump_score(score), score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
     )

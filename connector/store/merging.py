@@ -13,8 +13,11 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 from connector.core.lifecycle import PersonState
 from connector.records import ChangeKind, Stage
 from connector.store.bulk import insert_rows
+from connector.store.planning import UNSENT
 from connector.store.rows import ChangeState
 from connector.store.schema import decisions, outbox, person_keys, persons
+
+_SENT = frozenset({ChangeState.SENDING, ChangeState.DONE, ChangeState.UNCHANGED})
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -47,8 +50,8 @@ def merge_person(connection: Connection, company: str, loser: str, winner: str) 
         update(person_keys).where(person_keys.c.company == company, person_keys.c.person_id == loser)
         .values(person_id=winner)
     )
-    _move_decisions(connection, company, loser, winner)
-    _move_changes(connection, company, loser, winner)
+    handed_off_alone = _move_decisions(connection, company, loser, winner)
+    _move_changes(connection, company, loser, winner, handed_off_alone)
     return winner
 
 
@@ -77,10 +80,13 @@ def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
     return PersonState(further.cycle, further.stage or winner.stage or loser.stage, max(handoffs, default=None))
 
 
-def _move_decisions(connection: Connection, company: str, loser: str, winner: str) -> None:
-    """Both may have been handed off in one cycle: then the loser's decision stays under the old id, as history."""
+def _move_decisions(connection: Connection, company: str, loser: str, winner: str) -> set[int]:
+    """Give the winner the handoffs of cycles in which only the loser was handed off; return these cycles.
+
+    Both may have been handed off in one cycle: then the loser's decision stays under the old id, as history.
+    """
     others = decisions.alias()
-    connection.execute(
+    moved = connection.execute(
         update(decisions)
         .where(
             decisions.c.company == company, decisions.c.person_id == loser,
@@ -90,18 +96,39 @@ def _move_decisions(connection: Connection, company: str, loser: str, winner: st
             ),
         )
         .values(person_id=winner)
+        .returning(decisions.c.cycle)
     )
+    return set(moved.scalars())
 
 
-def _move_changes(connection: Connection, company: str, loser: str, winner: str) -> None:
-    """Changes not yet sent are dropped where the winner's own take their place: the winner is decided again."""
+def _move_changes(
+    connection: Connection, company: str, loser: str, winner: str, handed_off_alone: set[int],
+) -> None:
+    """Give the winner the loser's changes, so that what was planned for both in one cycle is written once.
+
+    What one of them has sent goes before what the other has not. Of two unsent ones the winner's stays, but for the
+    score of a handoff that only the loser had: the winner's tells nothing of it.
+    """
     others = outbox.alias()
-    has_twin = exists().where(
-        others.c.company == company, others.c.crm == outbox.c.crm, others.c.person_id == winner,
-        others.c.cycle == outbox.c.cycle, others.c.kind == outbox.c.kind,
+    same = and_(
+        others.c.company == company, others.c.crm == outbox.c.crm, others.c.cycle == outbox.c.cycle,
+        others.c.kind == outbox.c.kind,
     )
-    is_recomputed = outbox.c.kind.in_([ChangeKind.STAGE, ChangeKind.SCORE])
     of_loser = and_(outbox.c.company == company, outbox.c.person_id == loser)
-    is_unsent = outbox.c.state.in_([ChangeState.PLANNED, ChangeState.RETRY])
-    connection.execute(delete(outbox).where(of_loser, is_unsent, or_(is_recomputed, has_twin)))
+    of_winner = and_(outbox.c.company == company, outbox.c.person_id == winner)
+    is_unsent = outbox.c.state.in_(sorted(UNSENT))
+    is_handoff = outbox.c.kind.in_([ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE])
+    connection.execute(delete(outbox).where(
+        of_winner, is_unsent, is_handoff,
+        exists().where(same, others.c.person_id == loser, others.c.state.in_(sorted(_SENT))),
+    ))
+    is_twin = and_(
+        of_loser, is_unsent,
+        exists().where(same, others.c.person_id == winner, others.c.state.in_(sorted(UNSENT | _SENT))),
+    )
+    if handed_off_alone:
+        is_twin = and_(
+            is_twin, or_(outbox.c.kind != ChangeKind.SCORE, outbox.c.cycle.not_in(sorted(handed_off_alone))),
+        )
+    connection.execute(delete(outbox).where(is_twin))
     connection.execute(update(outbox).where(of_loser).values(person_id=winner))

@@ -1,4 +1,4 @@
-"""The durable list of changes still to write: planned, sent, answered, and never lost in between."""
+"""The durable list of changes still to write: claimed, sent, answered, and never lost in between."""
 
 from __future__ import annotations
 
@@ -10,119 +10,117 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
-from connector.records import Change, ChangeKind, Outcome, Receipt, Value
-from connector.store.bulk import each_of, insert_rows, run_for_rows
-from connector.store.codec import dump_change, dump_json, load_change, load_json
+from connector.records import Change, Outcome, Receipt, Value
+from connector.store.bulk import each_of, run_for_rows
+from connector.store.codec import dump_json, load_change, load_json
 from connector.store.database import Database
 from connector.store.instants import to_micros
-from connector.store.rows import ChangeState, Lease, OutboxRow
+from connector.store.planning import LATEST_WINS, plan_replacements, supersede_retries
+from connector.store.rows import ChangeState, Lease, OutboxRow, SentChange
 from connector.store.schema import outbox
 
-LATEST_WINS = frozenset({ChangeKind.STAGE, ChangeKind.SCORE})
-"""The kinds of which only the newest matters; of the others each is written exactly once."""
+LONGEST_LIFE = timedelta(days=14)
+"""What could not be written for so long after it was planned is given up: sales would take it for news."""
 
-_FIRST_RETRY = timedelta(minutes=1)
-_LONGEST_RETRY = timedelta(hours=6)
+_FIRST_RETRIES = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=5))
+"""What passes soon (a locked row, a busy moment) is waited for; then minutes, doubled each time."""
 
-_COLUMNS = (
-    "company", "crm", "idempotency_key", "kind", "priority", "person_id", "cycle", "record", "change", "state",
-    "run_id", "planned_at", "updated_at",
-)
-_PLAN_ANEW = """
-    ON CONFLICT (company, crm, idempotency_key) DO UPDATE SET
-        person_id = excluded.person_id, record = excluded.record, change = excluded.change, state = 'planned',
-        attempts = 0, next_attempt_at = NULL, reason = '', run_id = excluded.run_id,
-        planned_at = excluded.planned_at, updated_at = excluded.updated_at
-    WHERE outbox.state <> 'sending'
-"""
-_WAIT_BEHIND = """
-    UPDATE outbox SET replacement = ?, replacement_run_id = ?
-    WHERE company = ? AND crm = ? AND idempotency_key = ? AND state = 'sending'
-"""
+_FIRST_WAIT = timedelta(minutes=1)
+_LONGEST_WAIT = timedelta(hours=6)
+
 _SET_SENDING = """
-    UPDATE outbox SET state = 'sending', attempts = attempts + 1, next_attempt_at = NULL, updated_at = ?
+    UPDATE outbox SET state = 'sending', attempts = attempts + 1, next_attempt_at = NULL, not_before = NULL,
+        updated_at = ?
     WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
 _ANSWER = """
-    UPDATE outbox SET state = ?, reason = ?, remote_id = ?, next_attempt_at = ?, updated_at = ?
+    UPDATE outbox SET state = ?, reason = ?, remote_id = ?, next_attempt_at = ?, not_before = ?, updated_at = ?
     WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
 _CONFIRM = """
     UPDATE outbox SET written = ?, written_at = ? WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
-_PLAN_REPLACEMENT = """
-    UPDATE outbox SET change = ?, record = ?, state = 'planned', attempts = 0, next_attempt_at = NULL, reason = '',
-        run_id = replacement_run_id, planned_at = ?, replacement = NULL, replacement_run_id = NULL
-    WHERE company = ? AND crm = ? AND idempotency_key = ?
+_STILL_UNKNOWN = "UPDATE outbox SET reason = ?, updated_at = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
+_MAKE_DUE = """
+    UPDATE outbox SET next_attempt_at = ?
+    WHERE company = ? AND crm = ? AND state = 'retry' AND (not_before IS NULL OR not_before <= ?)
 """
-_PRIORITIES = {kind: rank for rank, kind in enumerate(ChangeKind)}
 _SENDING_ORDER = (outbox.c.planned_at, outbox.c.priority, outbox.c.idempotency_key)
 
 
 class OutboxStore(Database):
     """The changes of every company, per CRM under their idempotency key."""
 
-    def claim_changes(self, lease: Lease, crm: str, limit: int, at: datetime) -> list[Change]:
+    def make_retries_due(self, lease: Lease, crm: str, at: datetime) -> None:
+        """Have everything to be tried again tried at `at`, but for what the CRM itself named a later time for."""
+        stamp = to_micros(at)
+        with self._writing(lease) as connection:
+            run_for_rows(connection, _MAKE_DUE, [(stamp, lease.company, crm, stamp)])
+
+    def claim_changes(
+        self, lease: Lease, crm: str, limit: int, at: datetime, *, due_by: datetime | None = None,
+    ) -> list[Change]:
         """Take up to `limit` changes to send now: `sending` is committed before they are returned.
 
-        Planned ones, and those to retry whose time has come; oldest first, of one moment stage, score, task, note.
+        Planned ones first, then those to be tried again that are due by `due_by` (by default `at`): what is refused
+        again and again must not stand in the way of what is new. Each oldest first, of one moment stage, score,
+        task, note.
         """
         # One query for each state, so that the index gives the order and millions of planned rows are never sorted.
         is_planned = outbox.c.state == ChangeState.PLANNED
-        is_due = and_(outbox.c.state == ChangeState.RETRY, outbox.c.next_attempt_at <= at)
+        is_due = and_(outbox.c.state == ChangeState.RETRY, outbox.c.next_attempt_at <= (due_by or at))
         with self._writing(lease) as connection:
-            rows = [
-                row for condition in (is_planned, is_due)
-                for row in connection.execute(_next_to_send(lease.company, crm, limit).where(condition))
-            ]
-            changes = [_to_change(row) for row in sorted(rows, key=_sending_order)[:limit]]
+            rows: list[Row[*tuple[Any, ...]]] = []
+            for condition in (is_planned, is_due):
+                if len(rows) < limit:
+                    query = _next_to_send(lease.company, crm, limit - len(rows))
+                    rows += connection.execute(query.where(condition))
+            changes = [_to_change(row) for row in rows]
             stamp = to_micros(at)
             run_for_rows(
                 connection, _SET_SENDING, [(stamp, lease.company, crm, c.idempotency_key) for c in changes],
             )
         return changes
 
-    def read_sending(self, company: str, crm: str) -> list[Change]:
+    def read_sending(self, company: str, crm: str) -> list[SentChange]:
         """The changes that were sent and never answered, oldest first: after a crash, look each up in the CRM."""
-        query = select(outbox.c.change, outbox.c.person_id).where(
+        query = select(outbox.c.change, outbox.c.person_id, outbox.c.updated_at).where(
             _of_crm(company, crm), outbox.c.state == ChangeState.SENDING,
         ).order_by(*_SENDING_ORDER)
         with self._reading() as connection:
-            return [_to_change(row) for row in connection.execute(query)]
+            return [SentChange(_to_change(row), row.updated_at) for row in connection.execute(query)]
 
-    def save_receipts(
-        self, lease: Lease, crm: str, receipts: Sequence[Receipt], at: datetime, *, max_attempts: int = 8,
-    ) -> None:
+    def save_receipts(self, lease: Lease, crm: str, receipts: Sequence[Receipt], at: datetime) -> None:
         """Keep what became of the changes that were sent; a receipt for one that is not `sending` changes nothing.
 
-        RETRY waits as long as the CRM said, else 1, 2, 4 ... minutes up to 6 hours, and is dead after
-        `max_attempts`. UNKNOWN stays `sending`. Where a newer change waited behind the answered one, that is planned.
+        RETRY waits as long as the CRM said, else a few seconds at first and then 1, 2, 4 ... minutes up to 6 hours;
+        it is dead when it was planned longer ago than `LONGEST_LIFE`, and given up when a newer change to the same
+        record was planned meanwhile. UNKNOWN stays `sending`, as sent at `at`. What is DONE, and UNCHANGED without a
+        reason, is known from now on to be in the CRM. Where a newer change waited behind the answered one, that is
+        planned.
         """
-        by_key = {receipt.idempotency_key: receipt for receipt in receipts if receipt.outcome is not Outcome.UNKNOWN}
+        by_key = {receipt.idempotency_key: receipt for receipt in receipts}
         with self._writing(lease) as connection:
             rows = _read_sending_rows(connection, lease.company, crm, by_key)
             stamp = to_micros(at)
+            unknown = [row for row in rows if by_key[row.idempotency_key].outcome is Outcome.UNKNOWN]
+            run_for_rows(connection, _STILL_UNKNOWN, [
+                (by_key[row.idempotency_key].reason, stamp, *_place(row)) for row in unknown
+            ])
+            answered = [row for row in rows if by_key[row.idempotency_key].outcome is not Outcome.UNKNOWN]
             run_for_rows(connection, _ANSWER, [
-                (*_answer(by_key[row.idempotency_key], row.attempts, at, max_attempts), stamp, *_place(row))
-                for row in rows
+                (*_answer(by_key[row.idempotency_key], row, at), stamp, *_place(row)) for row in answered
             ])
             run_for_rows(connection, _CONFIRM, [
-                (dump_json(dict(load_change(row.change).fields)), stamp, *_place(row))
-                for row in rows
-                if by_key[row.idempotency_key].outcome in (Outcome.DONE, Outcome.UNCHANGED)
-                and row.kind in LATEST_WINS
+                (dump_json(_confirmed(row)), stamp, *_place(row))
+                for row in answered if row.kind in LATEST_WINS and _is_confirmed(by_key[row.idempotency_key])
             ])
-            _plan_replacements(connection, rows, at)
-
-    def requeue(self, lease: Lease, crm: str, keys: Iterable[str], at: datetime) -> None:
-        """Plan these `sending` changes again: the CRM was asked and does not have them."""
-        with self._writing(lease) as connection:
-            rows = _read_sending_rows(connection, lease.company, crm, keys)
-            stamp = to_micros(at)
-            run_for_rows(
-                connection, _ANSWER, [(ChangeState.PLANNED.value, "", "", None, stamp, *_place(row)) for row in rows],
-            )
-            _plan_replacements(connection, rows, at)
+            retried = {row.idempotency_key for row in answered
+                       if by_key[row.idempotency_key].outcome is Outcome.RETRY}
+            plan_replacements(connection, answered, retried, at)
+            supersede_retries(connection, [
+                _place(row) for row in answered if row.idempotency_key in retried and row.kind in LATEST_WINS
+            ])
 
     def outbox_counts(self, company: str) -> dict[str, dict[str, int]]:
         """CRM -> state -> how many changes."""
@@ -142,10 +140,10 @@ class OutboxStore(Database):
         with self._reading() as connection:
             return [_to_change(row) for row in connection.execute(query)]
 
-    def next_attempt_at(self, company: str, crm: str) -> datetime | None:
-        """When the next change to be tried again is due; None when there is none."""
-        query = select(func.min(outbox.c.next_attempt_at)).where(
-            _of_crm(company, crm), outbox.c.state == ChangeState.RETRY,
+    def last_retry_at(self, company: str, crm: str, by: datetime) -> datetime | None:
+        """When the last of the changes to be tried again until `by` is due; None when none is."""
+        query = select(func.max(outbox.c.next_attempt_at)).where(
+            _of_crm(company, crm), outbox.c.state == ChangeState.RETRY, outbox.c.next_attempt_at <= by,
         )
         with self._reading() as connection:
             due_at: datetime | None = connection.execute(query).scalar()
@@ -172,34 +170,6 @@ class OutboxStore(Database):
         return dict(found)
 
 
-def plan_changes(
-    connection: Connection, company: str, changes: Iterable[Change], run_id: int, at: datetime,
-) -> None:
-    """Put changes into the outbox in the caller's transaction.
-
-    A task or a note that is there already stays as it is. A stage or a score replaces an older one; where that one is
-    being sent, the newer waits until it is answered.
-    """
-    stamp = to_micros(at)
-    latest_wins: list[tuple[Any, ...]] = []
-    once_only: list[tuple[Any, ...]] = []
-    waiting: list[tuple[Any, ...]] = []
-    for change in changes:
-        text = dump_change(change)
-        row = (
-            company, change.crm, change.idempotency_key, change.kind.value, _PRIORITIES[change.kind],
-            change.person_id, change.cycle, str(change.record), text, ChangeState.PLANNED.value, run_id, stamp, stamp,
-        )
-        if change.kind in LATEST_WINS:
-            latest_wins.append(row)
-            waiting.append((text, run_id, company, change.crm, change.idempotency_key))
-        else:
-            once_only.append(row)
-    run_for_rows(connection, _WAIT_BEHIND, waiting)
-    insert_rows(connection, outbox, _COLUMNS, latest_wins, _PLAN_ANEW)
-    insert_rows(connection, outbox, _COLUMNS, once_only, "ON CONFLICT (company, crm, idempotency_key) DO NOTHING")
-
-
 def _of_crm(company: str, crm: str) -> ColumnElement[bool]:
     return and_(outbox.c.company == company, outbox.c.crm == crm)
 
@@ -207,10 +177,6 @@ def _of_crm(company: str, crm: str) -> ColumnElement[bool]:
 def _next_to_send(company: str, crm: str, limit: int) -> Select[*tuple[Any, ...]]:
     columns = (outbox.c.change, outbox.c.person_id, *_SENDING_ORDER)
     return select(*columns).where(_of_crm(company, crm)).order_by(*_SENDING_ORDER).limit(limit)
-
-
-def _sending_order(row: Row[*tuple[Any, ...]]) -> tuple[datetime, int, str]:
-    return row.planned_at, row.priority, row.idempotency_key
 
 
 def _place(row: Row[*tuple[Any, ...]]) -> tuple[str, str, str]:
@@ -227,26 +193,34 @@ def _read_sending_rows(
 
 
 def _answer(
-    receipt: Receipt, attempts: int, at: datetime, max_attempts: int,
-) -> tuple[str, str, str, int | None]:
-    """State, reason, remote id and next attempt that follow from a receipt."""
-    next_attempt_at = None
-    state = ChangeState(receipt.outcome.value)
-    if state is ChangeState.RETRY and attempts >= max_attempts:
-        state = ChangeState.DEAD
-    elif state is ChangeState.RETRY:
-        wait = min(_FIRST_RETRY * 2 ** min(attempts - 1, 20), _LONGEST_RETRY)
-        if receipt.retry_after_seconds is not None:
-            wait = timedelta(seconds=receipt.retry_after_seconds)
-        next_attempt_at = to_micros(at + wait)
-    return state.value, receipt.reason, receipt.remote_id, next_attempt_at
+    receipt: Receipt, row: Row[*tuple[Any, ...]], at: datetime,
+) -> tuple[str, str, str, int | None, int | None]:
+    """State, reason, remote id, next attempt, and not before when, as they follow from a receipt."""
+    if receipt.outcome is not Outcome.RETRY:
+        return receipt.outcome.value, receipt.reason, receipt.remote_id, None, None
+    if at - row.planned_at >= LONGEST_LIFE:
+        return ChangeState.DEAD.value, receipt.reason, receipt.remote_id, None, None
+    if receipt.retry_after_seconds is not None:
+        # Never at once: a run would send it again and again.
+        not_before = at + max(timedelta(seconds=receipt.retry_after_seconds), _FIRST_RETRIES[0])
+        return ChangeState.RETRY.value, receipt.reason, receipt.remote_id, to_micros(not_before), to_micros(not_before)
+    return ChangeState.RETRY.value, receipt.reason, receipt.remote_id, to_micros(at + _wait(row.attempts)), None
 
 
-def _plan_replacements(connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]], at: datetime) -> None:
-    run_for_rows(connection, _PLAN_REPLACEMENT, [
-        (row.replacement, str(load_change(row.replacement).record), to_micros(at), *_place(row))
-        for row in rows if row.replacement is not None
-    ])
+def _wait(attempts: int) -> timedelta:
+    if attempts <= len(_FIRST_RETRIES):
+        return _FIRST_RETRIES[max(attempts, 1) - 1]
+    doublings = min(attempts - len(_FIRST_RETRIES) - 1, 20)
+    return min(_FIRST_WAIT * (1 << doublings), _LONGEST_WAIT)
+
+
+def _is_confirmed(receipt: Receipt) -> bool:
+    return receipt.outcome is Outcome.DONE or (receipt.outcome is Outcome.UNCHANGED and not receipt.reason)
+
+
+def _confirmed(row: Row[*tuple[Any, ...]]) -> dict[str, Value]:
+    written: dict[str, Value] = {**load_json(row.written), **load_change(row.change).fields}
+    return written
 
 
 def _to_change(row: Row[*tuple[Any, ...]]) -> Change:

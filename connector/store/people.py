@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
 from sqlalchemy.sql import Select
 
 from connector.records import RecordKey
@@ -41,37 +41,62 @@ class PeopleStore(Database):
                 found[row.person_id].append(row.key)
         return dict(found)
 
+    def has_keys_of(self, company: str, crm: str, stream: str) -> bool:
+        """Tell whether any record of this stream is somebody's, or expected to be by one that links to it."""
+        of_stream = (person_keys.c.key >= f"{crm}:{stream}:", person_keys.c.key < f"{crm}:{stream};")  # `;` follows `:`
+        query = select(exists().where(person_keys.c.company == company, *of_stream))
+        with self._reading() as connection:
+            return bool(connection.execute(query).scalar())
+
     def save_people(
         self, lease: Lease, assignments: Mapping[str, Collection[str]], aliases: Mapping[str, str],
-        conflicts: Sequence[ConflictLike], done: Sequence[RecordKey],
+        conflicts: Sequence[ConflictLike], done: Sequence[RecordKey], *, reconsidered: Iterable[str] = (),
     ) -> None:
         """Keep one answer of identity, all or nothing.
 
         Everybody who gained or lost a key becomes dirty, as do the winners of merges. A person id that was merged
-        away and is assigned keys again lives again. Conflicts stored under a key that is assigned, done or given
-        again are replaced by the given ones.
+        away and is assigned keys again lives again. Conflicts stored under a key that is assigned, done, given again
+        or reconsidered are replaced by the given ones.
 
         Args:
             assignments: Person id -> all their keys; what they had before and is not among them is theirs no more.
-            aliases: Person id that lost in a merge -> the one that goes on.
+            aliases: Person id that lost in a merge -> the one that goes on, who takes over the other's keys unless
+                theirs are assigned.
             conflicts: What was set aside.
             done: The records that were evaluated by this: no longer pending.
+            reconsidered: Keys of stored conflicts that were looked at again.
         """
         keys = {key for owned in assignments.values() for key in owned}
         company = lease.company
         with self._writing(lease) as connection:
             touched = set(connection.execute(_owners(company, keys)).scalars()) | set(assignments)
-            _replace_keys(connection, company, assignments)
+            _replace_keys(connection, company, assignments, [i for i, to in aliases.items() if to in assignments])
             touched |= {merge_person(connection, company, loser, winner) for loser, winner in aliases.items()}
             mark_dirty(connection, company, each_of(touched))
-            again = keys | {str(key) for key in done} | {conflict.key for conflict in conflicts}
+            again = keys | {str(key) for key in done} | {conflict.key for conflict in conflicts} | set(reconsidered)
             _replace_conflicts(connection, company, again, conflicts)
             clear_pending(connection, company, done)
 
     def find_conflicts(self, company: str) -> list[Conflict]:
         """What identity set aside and still stands, by key."""
+        return self._read_conflicts(company)
+
+    def find_conflicts_at(self, company: str, keys: Iterable[str]) -> list[Conflict]:
+        """What was set aside at one of these keys, by key."""
+        return self._read_conflicts(company, conflicts_table.c.key.in_(each_of(keys)))
+
+    def find_conflicts_among(self, company: str, records: Iterable[str]) -> list[Conflict]:
+        """What was set aside and concerns one of these records, by key.
+
+        Reads all that the company set aside: once a batch, of a table that is small where identity does its work.
+        """
+        member = func.json_each(conflicts_table.c.records).table_valued("value")
+        concerned = select(member.c.value).where(member.c.value.in_(each_of(records))).correlate(conflicts_table)
+        return self._read_conflicts(company, concerned.exists())
+
+    def _read_conflicts(self, company: str, *which: ColumnElement[bool]) -> list[Conflict]:
         table = conflicts_table.c
-        query = select(table.key, table.reason, table.records).where(table.company == company)
+        query = select(table.key, table.reason, table.records).where(table.company == company, *which)
         with self._reading() as connection:
             return [
                 Conflict(row.key, row.reason, tuple(load_json(row.records)))
@@ -94,9 +119,12 @@ def _owners(company: str, keys: Iterable[str]) -> Select[str]:
     ).distinct()
 
 
-def _replace_keys(connection: Connection, company: str, assignments: Mapping[str, Collection[str]]) -> None:
+def _replace_keys(
+    connection: Connection, company: str, assignments: Mapping[str, Collection[str]], merged: Iterable[str],
+) -> None:
+    # What a merged person had and nobody was assigned is nobody's now; the merge would hand it on.
     connection.execute(delete(person_keys).where(
-        person_keys.c.company == company, person_keys.c.person_id.in_(each_of(assignments)),
+        person_keys.c.company == company, person_keys.c.person_id.in_(each_of([*assignments, *merged])),
     ))
     insert_rows(
         connection, person_keys, ("company", "key", "person_id"),

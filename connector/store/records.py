@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,13 +31,21 @@ _CHANGE_RECORD = """
     SET modified_at = ?, payload = ?, links = ?, valid_from = ?, version = version + 1
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
+_BURY = """
+    UPDATE records SET payload = ?, links = NULL, valid_from = ?, version = version + 1
+    WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
+"""
+_DISOWN = "DELETE FROM person_keys WHERE company = ? AND key = ?"
 _CLEAR_PENDING = "DELETE FROM pending_records WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?"
 # `WHERE` stands between SELECT and ON, which SQLite would else read as a join's.
 _MARK_ALL_PENDING = """
     INSERT INTO pending_records (company, crm, stream, remote_id)
-    SELECT company, crm, stream, remote_id FROM records WHERE company = :company
+    SELECT company, crm, stream, remote_id FROM records WHERE company = :company AND payload <> 'null'
     ON CONFLICT DO NOTHING
 """
+_GONE = "null"
+"""The payload of a record that is gone from its CRM: a version like any other, so that the ledger knows since when."""
+
 _STORED = tuple(records_table.c[name] for name in ("crm", "stream", "remote_id", "modified_at", "payload", "links"))
 
 
@@ -90,6 +98,18 @@ class RecordsStore(Database):
             )
         return PageCounts(new=len(new), changed=len(changed), unchanged=len(known) - len(changed))
 
+    def mark_gone(self, lease: Lease, keys: Iterable[RecordKey], at: datetime) -> None:
+        """Note that these records are no longer in their CRM: nobody's any more, and read by nobody.
+
+        Their versions stay in the ledger. One that comes back (an undelete) is a changed record like any other.
+        """
+        stamp, company, gone = to_micros(at), lease.company, list(keys)
+        with self._writing(lease) as connection:
+            run_for_rows(connection, _KEEP_OLD_VERSION, [(stamp, company, *key) for key in gone])
+            run_for_rows(connection, _BURY, [(_GONE, stamp, company, *key) for key in gone])
+            run_for_rows(connection, _DISOWN, [(company, str(key)) for key in gone])
+            clear_pending(connection, company, gone)
+
     def count_pending(self, company: str) -> int:
         """How many of the company's records are not evaluated since they came or changed."""
         query = select(func.count()).select_from(pending_records).where(pending_records.c.company == company)
@@ -130,15 +150,32 @@ class RecordsStore(Database):
             for (crm, stream), remote_ids in sorted(by_stream.items()):
                 query = select(*_STORED).where(
                     _of_stream(company, crm, stream), records_table.c.remote_id.in_(each_of(remote_ids)),
+                    records_table.c.payload != _GONE,
                 ).order_by(records_table.c.remote_id)
                 found += [_to_stored(row) for row in connection.execute(query)]
         return found
 
     def read_stream(self, company: str, crm: str, stream: str) -> list[StoredRecord]:
         """Every record of one stream, by remote id: for small ones that others refer to, such as owners."""
-        query = select(*_STORED).where(_of_stream(company, crm, stream)).order_by(records_table.c.remote_id)
+        query = select(*_STORED).where(
+            _of_stream(company, crm, stream), records_table.c.payload != _GONE,
+        ).order_by(records_table.c.remote_id)
         with self._reading() as connection:
             return [_to_stored(row) for row in connection.execute(query)]
+
+    def scan_stream(self, company: str, crm: str, stream: str, *, batch: int = 2_000) -> Iterator[StoredRecord]:
+        """Every record of one stream, by remote id, a batch in memory at a time."""
+        after = ""
+        while True:
+            query = select(*_STORED).where(
+                _of_stream(company, crm, stream), records_table.c.remote_id > after, records_table.c.payload != _GONE,
+            ).order_by(records_table.c.remote_id).limit(batch)
+            with self._reading() as connection:
+                found = [_to_stored(row) for row in connection.execute(query)]
+            yield from found
+            if len(found) < batch:
+                return
+            after = found[-1].key.remote_id
 
     def read_versions(self, company: str, key: RecordKey) -> list[RecordVersion]:
         """The past versions of one record, oldest first; the present one is not among them."""

@@ -99,6 +99,13 @@ class DecisionRow(NamedTuple):
     run_id: int
 
 
+class Handoff(NamedTuple):
+    """A person's newest handoff, and the CRMs it was written to or is waiting to be."""
+
+    decision: Decision
+    crms: frozenset[str]
+
+
 class ChangeState(StrEnum):
     """Where a change stands in the outbox."""
 
@@ -109,6 +116,13 @@ class ChangeState(StrEnum):
     RETRY = "retry"
     REJECTED = "rejected"
     DEAD = "dead"
+
+
+class SentChange(NamedTuple):
+    """A change without an answer, and when it was claimed or its answer was last found to be lost."""
+
+    change: Change
+    sent_at: datetime
 
 
 class OutboxRow(NamedTuple):

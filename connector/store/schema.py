@@ -119,6 +119,8 @@ persons = Table(
     Column("dirty", SmallInteger, nullable=False, server_default=text("0")),
     _count("dirty_version", 0),                            # grows each time the person becomes dirty
     Column("handed_off_at", Instant),
+    Column("recycled_at", Instant),
+    Column("look_again_at", Instant),                      # when the score changes by time alone
     Column("score_points", Float),
     Column("score", Text),
     Column("definition", Text),
@@ -126,6 +128,7 @@ persons = Table(
     Column("merged_into", Text),
     Column("summary", Text),
     Index(None, "company", "merged_into"),
+    Index(None, "company", "look_again_at"),
     sqlite_with_rowid=False,
 )
 Index(
@@ -188,6 +191,7 @@ outbox = Table(
     _text("state"),
     _count("attempts", 0),
     Column("next_attempt_at", Instant),
+    Column("not_before", Instant),                         # named by the CRM; a new run does not try sooner
     Column("remote_id", Text, nullable=False, server_default=text("''")),
     Column("reason", Text, nullable=False, server_default=text("''")),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),

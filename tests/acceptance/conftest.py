@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,69 @@ class Crms:
         """Call what lies outside the REST API's versioned paths."""
         headers = {"Authorization": f"Bearer session-sandbox-{self.account}"}
         return requests.post(self.urls[crm] + path, json=body, headers=headers, timeout=60)
+
+
+class Player(Crms):
+    """Plays scenarios through the vendors' own endpoints, in the words of mappings/mirai.toml."""
+
+    def contact(self, email: str, title: str = "部長", **more: str) -> str:
+        """Create a HubSpot contact of the information systems department; return its id."""
+        properties = {"email": email, "lastname": "佐藤", "firstname": "健", "company": "株式会社あさひ",
+                      "department": "情報システム部", "jobtitle": title, **more}
+        return str(self.hubspot("POST", "/crm/v3/objects/contacts", {"properties": properties})["id"])
+
+    def download_in_hubspot(self, email: str, form_name: str = "資料ダウンロード：導入ガイド") -> None:
+        """Submit a form of that name, made when it is not there."""
+        forms = self.hubspot("GET", "/marketing/v3/forms/")["results"]
+        form = next((f for f in forms if f["name"] == form_name), None)
+        if form is None:
+            form = self.hubspot("POST", "/marketing/v3/forms/", {
+                "name": form_name, "formType": "hubspot", "fieldGroups": [], "archived": False,
+                "createdAt": "2026-11-22T00:00:00Z", "updatedAt": "2026-11-22T00:00:00Z",
+                "configuration": {"language": "ja"}, "displayOptions": {}, "legalConsentOptions": {"type": "none"},
+            })
+        portal = self.hubspot("GET", "/account-info/v3/details")["portalId"]
+        self.hubspot("POST", f"/submissions/v3/integration/submit/{portal}/{form['id']}", {
+            "fields": [{"objectTypeId": "0-1", "name": "email", "value": email}],
+            "context": {"pageUri": "https://example.com/guide"},
+        })
+
+    def lead(self, email: str, title: str = "部長", **more: Any) -> str:
+        """Create a Salesforce lead of the information systems department; return its id."""
+        return str(self.salesforce("POST", "sobjects/Lead", {
+            "LastName": "佐藤", "FirstName": "健", "Company": "株式会社あさひ", "Email": email,
+            "Department__c": "情報システム部", "Title": title, **more,
+        })["id"])
+
+    def download_in_salesforce(self, lead_id: str, name: str = "資料ダウンロード：導入ガイド") -> None:
+        """Make the lead a member of a new campaign of that name, as somebody who downloaded."""
+        campaign = self.salesforce("POST", "sobjects/Campaign", {
+            "Name": name, "Type": "資料ダウンロード", "IsActive": True,
+        })
+        self.salesforce("POST", "sobjects/CampaignMember", {
+            "CampaignId": campaign["id"], "LeadId": lead_id, "Status": "ダウンロード済",
+        })
+
+    def set_lead(self, lead_id: str, **fields: Any) -> None:
+        """Change a lead, as sales would."""
+        self.salesforce("PATCH", f"sobjects/Lead/{lead_id}", fields)
+
+    def advance(self, seconds: float) -> None:
+        """Move both CRMs' clocks."""
+        for crm in self.urls:
+            self.control(crm, "clock", advance_seconds=seconds)
+
+
+@pytest.fixture
+def player(pair: SandboxPair, request: pytest.FixtureRequest) -> Iterator[Player]:
+    """A player on an empty account of this test's own; the CRMs' clocks are right again afterwards."""
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+    player = Player(pair, f"p{digest}")
+    for crm in pair.urls:
+        player.control(crm, "reset")
+    yield player
+    for crm in pair.urls:
+        player.control(crm, "clock", now=datetime.now(UTC).isoformat())
 
 
 @pytest.fixture(scope="module")

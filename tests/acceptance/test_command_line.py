@@ -155,7 +155,7 @@ def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> Non
 
 def test_address_nobody_has(config: Path) -> None:
     fails(1, "nobody with this address", "--config", str(config), "explain", "mirai", "nobody@nowhere.example")
-    fails(1, "no e-mail address", "--config", str(config), "explain", "mirai", "nobody")
+    fails(2, "no e-mail address", "--config", str(config), "explain", "mirai", "nobody")
 
 
 def test_store_that_is_no_database(config: Path) -> None:

@@ -14,6 +14,7 @@ from connector.mapping.load import judging_fingerprint
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import plan, sync
 from connector.reports.explain import explain
+from connector.reports.unmatched import unmatched_values
 from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Opener, make_config
@@ -102,9 +103,9 @@ def test_score_that_fell_to_nothing_is_written_as_nothing(crms: Crms, opener: Op
 
 
 def test_nobody_is_judged_before_every_crm_was_read_once(crms: Crms, pair: SandboxPair, tmp_path: Path) -> None:
-    with open_company(make_config(tmp_path, pair.urls, "mirai", crms.account), "mirai") as company:
-        with hold_lease(company) as lease:
-            company.store.set_company_state(lease, fields_checked=judging_fingerprint(company.mapping))
+    config = make_config(tmp_path, pair.urls, "mirai", crms.account)
+    with open_company(config, "mirai") as company, hold_lease(company) as lease:
+        company.store.set_company_state(lease, fields_checked=judging_fingerprint(company.mapping))
     urls = {**pair.urls, "salesforce": "http://127.0.0.1:9"}
     with open_company(make_config(tmp_path, urls, "mirai", crms.account), "mirai") as company:
         report = sync(company)
@@ -145,3 +146,15 @@ def test_lead_converted_between_two_runs_stays_one_person_with_one_handoff(crms:
     assert len(after.handoffs) == 1
     keys = [t["MQL_Key__c"] for t in crms.records("salesforce", "Task") if t["MQL_Key__c"]]
     assert len(keys) == len(set(keys))
+
+
+def test_values_that_no_table_knows_are_listed_with_their_numbers(crms: Crms, opener: Opener) -> None:
+    for number in range(3):
+        crms.hubspot("POST", "/crm/v3/objects/contacts", {
+            "properties": {"email": f"dx{number}@asahi.example", "department": "DX推進室"},
+        })
+    with opener("mirai", crms.account) as company:
+        sync(company)
+        found = unmatched_values(company)
+    assert ("department", "department", "DX推進室", 3) in found
+    assert "情報システム部" not in {value for _, _, value, _ in found}

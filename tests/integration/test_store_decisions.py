@@ -44,7 +44,7 @@ def plan(store, lease, run_id, *changes, at=NOW, hands_off=False):
 
 def answer(store, lease, outcome, *, at=NOW, retry_after_seconds=None, idempotency_key=SCORE, reason="CODE"):
     receipt = Receipt(idempotency_key, outcome, "r-1", reason, retry_after_seconds)
-    store.save_receipts(lease, "hubspot", [receipt], at, max_attempts=3)
+    store.save_receipts(lease, "hubspot", [receipt], at)
 
 
 def claim(store, lease, at=NOW):
@@ -161,7 +161,8 @@ def test_decisions_with_a_bad_change_are_not_half_saved(store, lease, run_id):
 def test_changes_are_claimed_oldest_first_and_stage_score_task_note(store, lease, run_id):
     kinds = (ChangeKind.NOTE, ChangeKind.TASK, ChangeKind.SCORE, ChangeKind.STAGE)
     plan(store, lease, run_id, *(change("p1", k) for k in kinds), hands_off=True)
-    store.save_decisions(lease, [(decision("p0"), [change("p0", ChangeKind.STAGE)], {})], run_id, later(seconds=1))
+    other = change("p0", ChangeKind.STAGE, record="2")
+    store.save_decisions(lease, [(decision("p0"), [other], {})], run_id, later(seconds=1))
     first = store.claim_changes(lease, "hubspot", 3, later(hours=1))
     assert [(c.person_id, str(c.kind)) for c in first] == [("p1", "stage"), ("p1", "score"), ("p1", "task")]
     rest = store.claim_changes(lease, "hubspot", 3, later(hours=1))
@@ -171,13 +172,13 @@ def test_changes_are_claimed_oldest_first_and_stage_score_task_note(store, lease
     assert store.outbox_counts(COMPANY) == {"hubspot": {"sending": 5}}
 
 
-def test_a_retry_that_is_due_goes_before_what_was_planned_later(store, lease, run_id):
+def test_what_is_new_goes_before_what_was_refused_before(store, lease, run_id):
     plan(store, lease, run_id, change("p1", ChangeKind.SCORE))
     claim(store, lease)
     answer(store, lease, Outcome.RETRY, retry_after_seconds=60)
     plan(store, lease, run_id, change("p1", ChangeKind.STAGE), at=later(seconds=1))
-    assert [c.kind for c in store.claim_changes(lease, "hubspot", 1, later(minutes=1))] == [ChangeKind.SCORE]
     assert [c.kind for c in store.claim_changes(lease, "hubspot", 1, later(minutes=1))] == [ChangeKind.STAGE]
+    assert [c.kind for c in store.claim_changes(lease, "hubspot", 1, later(minutes=1))] == [ChangeKind.SCORE]
 
 
 def test_a_planned_task_is_never_replaced(store, lease, run_id):
@@ -199,19 +200,16 @@ def test_the_latest_score_wins_and_is_planned_again(store, lease, run_id, ended)
     assert claim(store, lease, later(seconds=1)) == [newest]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.RETRY, Outcome.REJECTED, "requeue"])
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.RETRY, Outcome.REJECTED])
 def test_a_score_planned_while_another_is_being_sent_waits_for_its_answer(store, lease, run_id, outcome):
     plan(store, lease, run_id, change("p1", ChangeKind.SCORE, mql_score=40))
     claim(store, lease)
     later_run = store.start_run(COMPANY, "sync", NOW)
     newest = change("p1", ChangeKind.SCORE, mql_score=60)
     plan(store, lease, later_run, newest, at=later(seconds=1))
-    assert [c.fields for c in store.read_sending(COMPANY, "hubspot")] == [{"mql_score": 40}]
+    assert [sent.change.fields for sent in store.read_sending(COMPANY, "hubspot")] == [{"mql_score": 40}]
     assert claim(store, lease, later(days=1)) == []
-    if outcome == "requeue":
-        store.requeue(lease, "hubspot", [SCORE], later(days=1))
-    else:
-        answer(store, lease, outcome, at=later(days=1))
+    answer(store, lease, outcome, at=later(days=1))
     assert [row.run_id for row in store.read_changes(COMPANY, "p1")] == [later_run]
     assert claim(store, lease, later(days=1)) == [newest]
     answer(store, lease, Outcome.DONE, at=later(days=1))
@@ -227,7 +225,7 @@ def test_what_we_last_wrote_is_known_while_a_newer_change_waits(store, lease, ru
     newer = (change("p1", ChangeKind.SCORE, mql_score=60), change("p1", ChangeKind.STAGE, stage="mql"))
     plan(store, lease, run_id, *newer)
     claim(store, lease)
-    answer(store, lease, Outcome.UNCHANGED, at=later(seconds=1), idempotency_key="mirai/p1/1/stage")
+    answer(store, lease, Outcome.UNCHANGED, at=later(seconds=1), idempotency_key="mirai/p1/1/stage", reason="")
     answer(store, lease, Outcome.REJECTED, at=later(seconds=2))
     written = {"mql_score": 40, "mql_segment": "warm", "stage": "mql"}
     assert store.get_last_written(COMPANY, "hubspot", [record, "x"]) == {record: written}
@@ -258,20 +256,23 @@ def test_a_retry_waits_as_long_as_the_crm_said(store, lease, run_id):
     assert len(claim(store, lease, later(seconds=90.5))) == 1
 
 
-def test_a_retry_waits_longer_each_time_and_is_dead_at_last(store, lease, run_id):
+def test_a_retry_waits_longer_each_time_and_dies_of_age_alone(store, lease, run_id):
     plan(store, lease, run_id, change("p1", ChangeKind.SCORE))
     at, waits = NOW, []
-    for _ in range(2):
-        claim(store, lease, at)
-        answer(store, lease, Outcome.RETRY, at=at)
+    while at < later(days=14):
+        assert claim(store, lease, at), "it is tried again"
+        answer(store, lease, Outcome.RETRY, at=at, reason="UNABLE_TO_LOCK_ROW")
         (row,) = store.read_changes(COMPANY, "p1")
+        assert row.state == "retry", "no number of attempts kills it"
         waits.append((row.next_attempt_at - at).total_seconds())
         at = row.next_attempt_at
-    assert waits == [60, 120]
+    minutes = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15360]
+    assert waits[:12] == [1, 2, 5, *minutes]
+    assert set(waits[12:]) == {6 * 3600}
     claim(store, lease, at)
     answer(store, lease, Outcome.RETRY, at=at, reason="UNABLE_TO_LOCK_ROW")
     (row,) = store.read_changes(COMPANY, "p1")
-    assert (row.state, row.attempts, row.reason) == ("dead", 3, "UNABLE_TO_LOCK_ROW")
+    assert (row.state, row.reason) == ("dead", "UNABLE_TO_LOCK_ROW")
     assert claim(store, lease, later(days=365)) == []
 
 
@@ -279,12 +280,13 @@ def test_what_waits_is_told_with_the_moment_of_the_next_attempt(store, lease, ru
     task, score = change("p1", ChangeKind.TASK), change("p1", ChangeKind.SCORE)
     plan(store, lease, run_id, task, score, hands_off=True)
     assert store.read_waiting(COMPANY) == [score, task]
-    assert store.next_attempt_at(COMPANY, "hubspot") is None
+    assert store.last_retry_at(COMPANY, "hubspot", later(days=1)) is None
     claim(store, lease)
     answer(store, lease, Outcome.RETRY, retry_after_seconds=30)
     assert store.read_waiting(COMPANY) == [score, task]
-    assert store.next_attempt_at(COMPANY, "hubspot") == later(seconds=30)
-    assert store.next_attempt_at(COMPANY, "salesforce") is None
+    assert store.last_retry_at(COMPANY, "hubspot", later(seconds=30)) == later(seconds=30)
+    assert store.last_retry_at(COMPANY, "hubspot", later(seconds=29)) is None
+    assert store.last_retry_at(COMPANY, "salesforce", later(days=1)) is None
     answer(store, lease, Outcome.DONE, idempotency_key=task.idempotency_key)
     assert store.read_waiting(COMPANY) == [score]
 
@@ -307,12 +309,13 @@ def test_an_unknown_outcome_stays_sending_until_it_is_looked_up(store, lease, ru
     task = change("p1", ChangeKind.TASK)
     plan(store, lease, run_id, task, hands_off=True)
     claim(store, lease)
-    answer(store, lease, Outcome.UNKNOWN, idempotency_key=task.idempotency_key)
-    assert store.read_sending(COMPANY, "hubspot") == [task]
+    assert store.read_sending(COMPANY, "hubspot") == [(task, NOW)]
+    answer(store, lease, Outcome.UNKNOWN, at=later(minutes=2), idempotency_key=task.idempotency_key)
+    assert store.read_sending(COMPANY, "hubspot") == [(task, later(minutes=2))]
     assert claim(store, lease, later(days=1)) == []
-    store.requeue(lease, "hubspot", [task.idempotency_key], later(days=1))
+    answer(store, lease, Outcome.RETRY, at=later(days=1), idempotency_key=task.idempotency_key)
     assert store.read_sending(COMPANY, "hubspot") == []
-    assert claim(store, lease, later(days=1)) == [task]
+    assert claim(store, lease, later(days=1, seconds=1)) == [task]
 
 
 def test_a_late_receipt_does_not_undo_what_was_answered(store, lease, run_id):
@@ -320,7 +323,6 @@ def test_a_late_receipt_does_not_undo_what_was_answered(store, lease, run_id):
     claim(store, lease)
     answer(store, lease, Outcome.DONE)
     answer(store, lease, Outcome.RETRY)
-    store.requeue(lease, "hubspot", [SCORE], NOW)
     assert state_of(store) == {SCORE: "done"}
 
 
@@ -346,5 +348,5 @@ def test_a_run_killed_between_claim_and_receipt_leaves_its_changes_to_be_looked_
     with open_store(url) as store:
         lease = store.acquire_lease(COMPANY, "run-2", later(minutes=2), 60)
         assert store.claim_changes(lease, "hubspot", 10, later(minutes=2)) == []
-        assert store.read_sending(COMPANY, "hubspot") == [change("p1", ChangeKind.TASK)]
+        assert store.read_sending(COMPANY, "hubspot") == [(change("p1", ChangeKind.TASK), NOW)]
         assert [run.status for run in store.last_runs(COMPANY, 5)] == ["running"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -83,6 +84,31 @@ def test_conflicts_are_kept_until_their_key_is_resolved_again(store, lease):
     assert store.find_conflicts(COMPANY) == []
 
 
+def test_conflicts_are_found_by_key_and_by_record(store, lease):
+    shared = Conflict("email:info@example.jp", "shared_role_mailbox", ("hubspot:contacts:1", "hubspot:contacts:2"))
+    link = Conflict("hubspot:contacts:3", "link_contradicts_email", ("hubspot:contacts:2", "hubspot:contacts:3"))
+    store.save_people(lease, {}, {}, [shared, link], [])
+    assert store.find_conflicts_at(COMPANY, ["email:info@example.jp", "hubspot:contacts:2"]) == [shared]
+    assert store.find_conflicts_among(COMPANY, ["hubspot:contacts:2"]) == [shared, link]
+    assert store.find_conflicts_among(COMPANY, ["hubspot:contacts:3", "hubspot:contacts:9"]) == [link]
+    assert store.find_conflicts_among("other", ["hubspot:contacts:2"]) == []
+    store.save_people(lease, {}, {}, [], [], reconsidered=["email:info@example.jp"])
+    assert store.find_conflicts(COMPANY) == [link]
+
+
+def test_a_key_of_a_merged_person_that_is_not_assigned_is_nobodys(store, lease):
+    assign(store, lease, p1=["a", "email:info@example.jp"], p2=["b"])
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert store.get_person_keys(COMPANY, ["p1", "p2"]) == {"p2": ["a", "b"]}
+
+
+def test_a_stream_has_keys_when_a_record_of_it_is_somebodys(store, lease):
+    assign(store, lease, p1=["hubspot:contacts:1", "hubspot:contacts_old:1"])
+    assert store.has_keys_of(COMPANY, "hubspot", "contacts")
+    assert not store.has_keys_of(COMPANY, "hubspot", "contact")
+    assert not store.has_keys_of("other", "hubspot", "contacts")
+
+
 def test_a_merged_person_is_found_as_the_one_who_goes_on(store, lease, run_id):
     assign(store, lease, p1=["email:a@example.jp"], p2=["email:b@example.jp"], p3=["email:c@example.jp"])
     decide_all(store, lease, run_id)
@@ -130,7 +156,7 @@ def test_a_handoff_that_moved_with_a_merge_is_not_repeated(store, lease, run_id)
 def test_two_unsent_handoffs_of_one_human_become_one(store, lease, run_id):
     assign(store, lease, p1=["a"], p2=["b"])
     for person in ("p1", "p2"):
-        planned = [change(person, kind, mql_score=60) for kind in ChangeKind]
+        planned = [change(person, kind, record=person, mql_score=60) for kind in ChangeKind]
         store.save_decisions(lease, [(decision(person), planned, {})], run_id, NOW)
     store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
     assert [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)] == [
@@ -139,12 +165,54 @@ def test_two_unsent_handoffs_of_one_human_become_one(store, lease, run_id):
     assert len(store.read_decisions(COMPANY, "p2")) == 2, "both decisions stay as history"
 
 
-def test_a_score_not_yet_sent_for_the_loser_is_dropped_and_a_task_is_not(store, lease, run_id):
+@pytest.mark.parametrize("winners", [[], [ChangeKind.SCORE]], ids=["nothing planned", "a plain score"])
+def test_a_handoff_not_yet_sent_for_the_loser_goes_out_for_the_winner(store, lease, run_id, winners):
     assign(store, lease, p1=["a"], p2=["b"])
-    planned = [change("p1", ChangeKind.SCORE, mql_score=60), change("p1", ChangeKind.TASK)]
-    store.save_decisions(lease, [(decision("p1"), planned, {})], run_id, NOW)
+    planned = [change("p1", kind, mql_score=60, became_at="x") for kind in ChangeKind]
+    own = [change("p2", kind, record="2", mql_score=10) for kind in winners]
+    store.save_decisions(
+        lease, [(decision("p1"), planned, {}), (decision("p2", hands_off=False), own, {})], run_id, NOW,
+    )
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    sent = [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)]
+    assert set(sent) == {c.idempotency_key for c in (*planned, *own)}
+
+
+def test_a_plain_score_not_yet_sent_for_the_loser_gives_way_to_the_winners(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    for person, record in (("p1", "1"), ("p2", "2")):
+        score = change(person, ChangeKind.SCORE, record=record, mql_score=10)
+        store.save_decisions(lease, [(decision(person, hands_off=False), [score], {})], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)] == ["mirai/p2/1/score"]
+
+
+def test_a_change_the_winners_crm_refused_is_no_reason_to_drop_the_losers(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    store.save_decisions(lease, [(decision("p2"), [change("p2", ChangeKind.TASK, record="2")], {})], run_id, NOW)
+    store.claim_changes(lease, "hubspot", 10, NOW)
+    store.save_receipts(lease, "hubspot", [Receipt("mirai/p2/1/task", Outcome.REJECTED)], NOW)
+    store.save_decisions(lease, [(decision("p1"), [change("p1", ChangeKind.TASK)], {})], run_id, NOW)
     store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
     assert [c.idempotency_key for c in store.claim_changes(lease, "hubspot", 10, NOW)] == ["mirai/p1/1/task"]
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.UNKNOWN, Outcome.DONE, Outcome.UNCHANGED])
+def test_what_was_sent_for_the_loser_is_not_sent_for_the_winner_too(store, lease, run_id, outcome):
+    kinds = (ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE)
+    assign(store, lease, p1=["a"], p2=["b"])
+    planned = [change("p1", kind) for kind in kinds]
+    store.save_decisions(lease, [(decision("p1"), planned, {})], run_id, NOW)
+    sent = store.claim_changes(lease, "hubspot", 10, NOW)
+    if outcome:
+        store.save_receipts(lease, "hubspot", [Receipt(c.idempotency_key, outcome) for c in sent], NOW)
+    own = [change("p2", kind, record="2") for kind in kinds]
+    store.save_decisions(lease, [(decision("p2"), own, {})], run_id, NOW)
+    store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
+    assert store.claim_changes(lease, "hubspot", 10, NOW) == []
+    assert {row.change.idempotency_key for row in store.read_changes(COMPANY, "p2")} == {
+        c.idempotency_key for c in sent
+    }
 
 
 def test_what_was_already_sent_for_the_loser_is_still_answered(store, lease, run_id):
@@ -153,7 +221,7 @@ def test_what_was_already_sent_for_the_loser_is_still_answered(store, lease, run
     store.save_decisions(lease, [(decision("p1"), planned, {})], run_id, NOW)
     sent = store.claim_changes(lease, "hubspot", 10, NOW)
     store.save_people(lease, {"p2": {"a", "b"}}, {"p1": "p2"}, [], [])
-    assert [c.person_id for c in store.read_sending(COMPANY, "hubspot")] == ["p2", "p2"]
+    assert [sent.change.person_id for sent in store.read_sending(COMPANY, "hubspot")] == ["p2", "p2"]
     receipts = [Receipt(c.idempotency_key, Outcome.DONE, "t-1") for c in sent]
     store.save_receipts(lease, "hubspot", receipts, NOW)
     assert [(row.state, row.remote_id) for row in store.read_changes(COMPANY, "p2")] == [("done", "t-1")] * 2
@@ -192,11 +260,43 @@ def test_an_instant_is_kept_exactly_and_read_back_in_utc(store, lease):
     assert stored.occurred_at.tzinfo is UTC
 
 
-def test_an_activity_that_exists_keeps_its_date_but_not_its_title(store, lease):
+def test_a_corrected_date_or_title_is_taken(store, lease, run_id):
     source = key("1", "visits")
+    assign(store, lease, p1=["s"])
+    store.save_activities(lease, {source: [visit(source, "s", later(days=20), "old")]}, NOW)
+    decide_all(store, lease, run_id)
+    corrected = visit(source, "s", later(days=-2), "new")
+    store.save_activities(lease, {source: [corrected]}, NOW)
+    assert store.read_activities(COMPANY, ["s"]) == [corrected]
+    assert store.read_dirty(COMPANY, 10) == ["p1"]
+
+
+def test_what_is_dated_once_keeps_its_first_date_but_not_its_title(store, lease, run_id):
+    source = key("1", "visits")
+    assign(store, lease, p1=["s"])
     store.save_activities(lease, {source: [visit(source, "s", NOW, "old")]}, NOW)
-    store.save_activities(lease, {source: [visit(source, "s", later(days=9), "new")]}, NOW)
+    seen_again = replace(visit(source, "s", later(days=9), "new"), is_dated_once=True)
+    store.save_activities(lease, {source: [seen_again]}, NOW)
     assert store.read_activities(COMPANY, ["s"]) == [visit(source, "s", NOW, "new")]
+    decide_all(store, lease, run_id)
+    store.save_activities(lease, {source: [replace(seen_again, occurred_at=later(days=12))]}, NOW)
+    assert store.read_dirty(COMPANY, 10) == [], "nothing changed"
+
+
+def steps(source, *numbers):
+    one = replace(visit(source, "s"), is_dated_once=True)
+    return [replace(one, activity_id=f"{source}#website_visited#{n}") for n in numbers]
+
+
+def test_steps_below_the_lowest_told_stand_and_steps_above_the_highest_do_not(store, lease):
+    source = key("1")
+    store.save_activities(lease, {source: steps(source, 1, 2, 3)}, NOW)
+    store.save_activities(lease, {source: steps(source, 3, 4, 5)}, NOW)
+    assert store.read_activities(COMPANY, ["s"]) == steps(source, 1, 2, 3, 4, 5)
+    store.save_activities(lease, {source: steps(source, 1, 2)}, NOW)
+    assert store.read_activities(COMPANY, ["s"]) == steps(source, 1, 2)
+    store.save_activities(lease, {source: []}, NOW)
+    assert store.read_activities(COMPANY, ["s"]) == []
 
 
 def test_what_a_source_tells_no_more_is_retracted_and_may_come_back(store, lease):

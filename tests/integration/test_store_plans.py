@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import event
-from store_samples import COMPANY, NOW, key
+from store_samples import COMPANY, NOW, change, decision, key
 
-from connector.records import Outcome, Receipt
+from connector.records import ChangeKind, Outcome, Receipt
 from connector.store import Store, open_store
 from connector.store.rows import Lease
 
@@ -29,7 +29,12 @@ QUESTIONS: dict[str, Callable[[Store, Lease], object]] = {
     "get_last_written": lambda store, lease: store.get_last_written(COMPANY, "hubspot", [str(key("1"))]),
     "claim_changes": lambda store, lease: store.claim_changes(lease, "hubspot", 5, NOW),
     "read_waiting": lambda store, lease: store.read_waiting(COMPANY),
-    "next_attempt_at": lambda store, lease: store.next_attempt_at(COMPANY, "hubspot"),
+    "last_retry_at": lambda store, lease: store.last_retry_at(COMPANY, "hubspot", NOW),
+    "make_retries_due": lambda store, lease: store.make_retries_due(lease, "hubspot", NOW),
+    "plan_changes": lambda store, lease: store.save_decisions(
+        lease, [(decision("p1"), [change("p1", kind) for kind in ChangeKind], {})],
+        store.start_run(COMPANY, "sync", NOW), NOW, cancelled=[change("p2", ChangeKind.SCORE, mql_score=1)],
+    ),
     "read_sending": lambda store, lease: store.read_sending(COMPANY, "hubspot"),
     "save_receipts": lambda store, lease: store.save_receipts(
         lease, "hubspot", [Receipt("k", Outcome.DONE)], NOW,

@@ -85,7 +85,7 @@ WRITES: dict[str, Callable[[Store, Lease], object]] = {
     "save_decisions": lambda store, lease: store.save_decisions(lease, [(decision("p1"), [], {})], 1, NOW),
     "claim_changes": lambda store, lease: store.claim_changes(lease, "hubspot", 1, NOW),
     "save_receipts": lambda store, lease: store.save_receipts(lease, "hubspot", [Receipt("k", Outcome.DONE)], NOW),
-    "requeue": lambda store, lease: store.requeue(lease, "hubspot", ["k"], NOW),
+    "make_retries_due": lambda store, lease: store.make_retries_due(lease, "hubspot", NOW),
 }
 
 

@@ -30,6 +30,7 @@ class HubSpotAdapter:
 
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
+    lost_note_seconds = 0.0    # `mql_key` is unique: HubSpot itself refuses a second one
 
     def __init__(self, client: Client, *, time_zone: str = "UTC", sizes: PageSizes | None = None) -> None:
         """Take over the client; `close` closes it. Raises ConfigError for an unknown time zone."""

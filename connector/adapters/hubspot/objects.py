@@ -83,7 +83,11 @@ class ObjectReader:
             if after:
                 yield Page(records, save(Listing(after=after, began_ms=began_ms)))
                 continue
-            yield Page(records, save(Keyset(modified_ms=began_ms - OVERLAP_MS, id=0)))
+            start = Position(began_ms - OVERLAP_MS, 0)
+            yield Page(records, save(Keyset(modified_ms=start.modified_ms, id=start.remote_id)))
+            if saved is not None:
+                # The pages kept before the interruption may be of any age: what changed since is read at once.
+                yield from self._pull_changes(start)
             return
 
     def _listed_links(self, listed: Iterable[JsonRecord]) -> dict[str, Links] | None:

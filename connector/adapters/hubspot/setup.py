@@ -12,6 +12,7 @@ from connector.adapters.hubspot.answers import ScopesMissingError
 from connector.adapters.hubspot.client import Client
 from connector.adapters.hubspot.fields import Fields
 from connector.adapters.hubspot.streams import CRM_OBJECTS, STREAMS
+from connector.adapters.hubspot.writer import KEY
 from connector.errors import ApiChangedError, ConfigError, RejectedError
 
 GROUP = "mql"
@@ -31,6 +32,9 @@ _REMOTE_TYPES: dict[FieldType, tuple[str, str]] = {
 _YES_NO = [
     {"label": "Yes", "value": "true", "displayOrder": 0}, {"label": "No", "value": "false", "displayOrder": 1},
 ]
+
+KEY_SPECS = tuple(FieldSpec(stream, KEY, "MQL key", "text", is_unique=True) for stream in ("tasks", "notes"))
+"""Without them nothing can be created only once, so every setup sees to them, whether the mapping asks or not."""
 
 # What we write. An empty batch changes nothing, and tells whether we may. Source: assumed.
 _WRITES = (("contacts", "batch_update"), ("tasks", "batch_create"), ("notes", "batch_create"))
@@ -66,12 +70,16 @@ def _probe(what: str, request: Callable[[], object], missing: list[str]) -> None
 
 
 def set_up(client: Client, fields: Fields, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
-    """Return the specs whose property is missing in the account; with `create`, make them first.
+    """Return the specs whose property is missing, the key of tasks and notes always among those asked for.
+
+    With `create`, the missing ones are made first.
 
     Raises:
         ConfigError: A property of that name is there, but is another kind of thing; all such are named.
     """
     fields.forget()
+    named = {(spec.stream, spec.name) for spec in specs}
+    specs = [*specs, *(spec for spec in KEY_SPECS if (spec.stream, spec.name) not in named)]
     problems = [problem for spec in specs if (problem := _conflict(fields, spec))]
     if problems:
         raise ConfigError(problems, hint="Rename our field in the mapping, or remove the property in HubSpot.")

@@ -17,7 +17,7 @@ from connector.adapter_kit.protocol import (
 from connector.adapters.salesforce import reader, setup
 from connector.adapters.salesforce.answers import CRM
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.notes import Notes
+from connector.adapters.salesforce.notes import LOST_NOTE_SECONDS, Notes
 from connector.adapters.salesforce.schema import Schema
 from connector.adapters.salesforce.streams import STREAMS
 from connector.adapters.salesforce.tasks import Tasks
@@ -41,6 +41,7 @@ class SalesforceAdapter:
 
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
+    lost_note_seconds = LOST_NOTE_SECONDS
 
     def __init__(self, client: Client, *, time_zone: str) -> None:
         try:

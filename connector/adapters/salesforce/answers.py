@@ -89,7 +89,13 @@ def classify(answer: Answer) -> ConnectorError | None:
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(refusal)
-    if answer.status >= 500 or answer.status in (420, 429) or code in ROW_RETRY_CODES:
+    if answer.status in (420, 429):
+        # Not Salesforce's own way of saying it, but that of what stands before it.
+        return RateLimitedError(
+            f"Salesforce answered {answer.status}: too many requests", limit="burst", crm=CRM,
+            retry_after_seconds=_seconds(answer.headers.get("Retry-After")),
+        )
+    if answer.status >= 500 or code in ROW_RETRY_CODES:
         return UnavailableError(f"Salesforce answered {answer.status} {code}", hint="Try again later.", crm=CRM)
     if answer.status == 403 or code.startswith("INSUFFICIENT_ACCESS") or code in _ACCESS_CODES:
         return AccessDeniedError(
@@ -141,6 +147,13 @@ def _limit(refusal: Refusal) -> RateLimitedError:
         "Salesforce: the org's API calls of the last 24 hours are used up (REQUEST_LIMIT_EXCEEDED)",
         limit="daily", hint="Other apps share this limit; see Setup > System Overview > API Requests.", crm=CRM,
     )
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None
 
 
 def _first_refusal(answer: Answer) -> Refusal:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from connector.errors import FatalError, OutcomeUnknownError, RateLimitedError, RejectedError, RetryableError
+from connector.adapters.salesforce.answers import CRM
+from connector.errors import (
+    FatalError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RejectedError,
+    RetryableError,
+    UnavailableError,
+)
 from connector.records import Change, ChangeKind, Outcome, Receipt, RecordKey
 
 
@@ -34,6 +43,22 @@ class Group(NamedTuple):
 
 Sender = Callable[[Sequence[Group]], Iterable[Receipt]]
 """Sends one batch and returns a receipt for every change in it, or raises for the batch as a whole."""
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Guard what a sender reads before and after its write: a refused question is no refusal of the changes.
+
+    Raises:
+        UnavailableError: In place of RejectedError.
+    """
+    try:
+        yield
+    except RejectedError as error:
+        raise UnavailableError(
+            f"Salesforce refused a question about what is to be written ({error.code})", hint=error.hint, crm=CRM,
+            request_id=error.request_id,
+        ) from error
 
 
 class Delivery:

@@ -15,7 +15,7 @@ from typing import Any
 from connector.adapters.salesforce import soql
 from connector.adapters.salesforce.answers import CRM, refusals
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.delivery import Group
+from connector.adapters.salesforce.delivery import Group, asking
 from connector.adapters.salesforce.rendering import document_of, marks_in, note_html, title_of
 from connector.adapters.salesforce.updates import WRITE_HEADERS, refused_row
 from connector.errors import OutcomeUnknownError
@@ -23,6 +23,13 @@ from connector.records import Change, Outcome, Receipt
 
 NOTES_PER_REQUEST = 75
 """Graphs in one request. Source: resources_composite_graph_limits.htm, checked 2026-11-22."""
+
+LOST_NOTE_SECONDS = 15 * 60.0
+"""How long a request for notes without an answer may still be carried out: a REST call lives for 10 minutes, and five
+more are for what a killed run did between claiming a note and sending it.
+Source: developer.salesforce.com/docs/platform/salesforce-app-limits-cheatsheet/guide/
+salesforce-app-limits-platform-api.html (the 10 minutes), checked 2026-11-22; that a request goes on after its client
+has hung up is assumed."""
 
 IDS_PER_QUERY = 200
 _SYMPTOMS = frozenset({"PROCESSING_HALTED"})   # what the innocent part of a failed graph says
@@ -59,7 +66,8 @@ class Notes:
 
     def create(self, groups: Sequence[Group]) -> Iterator[Receipt]:
         """Yield the receipts of at most 75 notes; what exists already is UNCHANGED."""
-        existing = self.look_up([group.changes[0] for group in groups])
+        with asking():
+            existing = self.look_up([group.changes[0] for group in groups])
         absent = []
         for group in groups:
             note_id = existing.get(group.changes[0].idempotency_key)
@@ -79,7 +87,8 @@ class Notes:
                 made.append((group, note_id))
             else:
                 yield from refused_row(group, {"errors": errors})
-        linked = self._links([group.record.remote_id for group, _ in made])
+        with asking():
+            linked = self._links([group.record.remote_id for group, _ in made])
         for group, note_id in made:
             if note_id in linked.get(group.record.remote_id, ()):
                 yield from group.receipts(Outcome.DONE, remote_id=note_id)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from connector.adapters.salesforce import soql
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.delivery import Group
+from connector.adapters.salesforce.delivery import Group, asking
 from connector.adapters.salesforce.rendering import document_of, plain_text, title_of
 from connector.adapters.salesforce.schema import Schema
 from connector.adapters.salesforce.updates import WRITE_HEADERS, refused_row, results_of
@@ -52,7 +52,8 @@ class Tasks:
 
     def create(self, groups: Sequence[Group]) -> Iterator[Receipt]:
         """Yield the receipts of at most 200 tasks; what exists already is UNCHANGED and not touched."""
-        existing = self.look_up([change for group in groups for change in group.changes])
+        with asking():
+            existing = self.look_up([change for group in groups for change in group.changes])
         absent = []
         for group in groups:
             task_id = existing.get(group.changes[0].idempotency_key)
@@ -76,7 +77,8 @@ class Tasks:
                 accepted.append(group)
             else:
                 yield from refused_row(group, result)
-        confirmed = self.look_up([group.changes[0] for group in accepted])
+        with asking():
+            confirmed = self.look_up([group.changes[0] for group in accepted])
         for group in accepted:
             task_id = confirmed.get(group.changes[0].idempotency_key, "")
             if task_id:

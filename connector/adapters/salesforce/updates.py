@@ -7,7 +7,7 @@ from typing import Any
 
 from connector.adapters.salesforce.answers import CRM, ROW_RETRY_CODES, refusals
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.delivery import Group
+from connector.adapters.salesforce.delivery import Group, asking
 from connector.adapters.salesforce.schema import Schema
 from connector.adapters.salesforce.streams import object_type_of
 from connector.errors import OutcomeUnknownError, UnavailableError
@@ -75,7 +75,8 @@ class Updates:
             by_stream.setdefault(group.record.stream, []).append(group)
         for stream, members in by_stream.items():
             fields = sorted({field for group in members for change in group.changes for field in change.fields})
-            found = self.read_back(stream, [group.record.remote_id for group in members], fields)
+            with asking():
+                found = self.read_back(stream, [group.record.remote_id for group in members], fields)
             for group in members:
                 values = found.get(group.record.remote_id)
                 for change in group.changes:

@@ -28,12 +28,14 @@ class Writer:
             FatalError: Nothing has been written by this call (see `Delivery.send`).
         """
         delivery = Delivery()
-        updates = [change for change in changes if change.kind in (ChangeKind.STAGE, ChangeKind.SCORE)]
+        # The same change twice is one write: neither a task's upsert nor a note's graph may name a key twice.
+        unique = {change.idempotency_key: change for change in changes}.values()
+        updates = [change for change in unique if change.kind in (ChangeKind.STAGE, ChangeKind.SCORE)]
         for wave in _waves(updates):
             self._update(delivery, wave)
-        tasks = [Group((change,)) for change in changes if change.kind is ChangeKind.TASK]
+        tasks = [Group((change,)) for change in unique if change.kind is ChangeKind.TASK]
         delivery.send(tasks, self._tasks.create, batch_size=RECORDS_PER_REQUEST)
-        notes = [Group((change,)) for change in changes if change.kind is ChangeKind.NOTE]
+        notes = [Group((change,)) for change in unique if change.kind is ChangeKind.NOTE]
         delivery.send(notes, self._notes.create, batch_size=NOTES_PER_REQUEST)
         return [delivery.receipts[change.idempotency_key] for change in changes]
 

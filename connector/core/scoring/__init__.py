@@ -1,5 +1,6 @@
 """Points with their reasons: what a definition gives to people for who they are and what they did."""
 
 from connector.core.scoring.engine import score_people
+from connector.core.scoring.passing_time import look_again_at
 
-__all__ = ["score_people"]
+__all__ = ["look_again_at", "score_people"]

@@ -60,7 +60,7 @@ def test_the_japanese_task_is_read_in_ten_seconds():
             "情報システム部門・部長 20 + 資料ダウンロード 20 = 40点",
         ),
         "お客様": (
-            "会社：朝比奈精機株式会社", "部署・役職：情報システム 部長",
+            "会社：朝比奈精機株式会社", "部署・役職：情報システム部 部長",
             "電話：03-0000-0101", "メール：k.tamura@asahina.example",
         ),
         "やること": ("11/24(火) 18:00までに連絡し、結果をこのCRMに記録してください。",),
@@ -109,21 +109,21 @@ def test_the_japanese_note_tells_the_whole_story():
         activity(ActivityKind.SEMINAR_ATTENDED, days_ago=12, title="経費精算セミナー"),
         *(activity(ActivityKind.WEBSITE_VISITED, days_ago=2, n=n) for n in range(3)),
     ]
-    document = note(person_of(hubspot(hs_analytics_source="Webフォーム"), salesforce_lead()), activities)
+    document = note(person_of(hubspot(hs_analytics_source="ORGANIC_SEARCH"), salesforce_lead()), activities)
     assert document.title == "MQLになった理由：田村 浩二様（105点）"
     assert sections(document) == {
-        "なぜ今": ("11/22(日) Webサイト来訪", "合計105点（属性20点・行動85点、基準40点）"),
+        "なぜ今": ("11/22(日) Webサイト来訪（計3回）", "合計105点（属性20点・行動85点、基準40点）"),
         "点数の内訳": (
             "情報システム部門・部長：20点", "セミナー参加：50点", "資料ダウンロード：20点",
             "Webサイト来訪：5点×3回 = 15点",
         ),
-        "獲得経路": ("流入元：Webフォーム", "最初の行動：2026/10/25(日) 名刺交換：東京展示会"),
+        "獲得経路": ("流入元：自然検索", "最初の行動：2026/10/25(日) 名刺交換：東京展示会"),
         "見た資料": ("2026/11/19(木) 資料ダウンロード：経費精算ガイド",),
         "参加セミナー": ("2026/11/12(木) 経費精算セミナー",),
         "お問い合わせ": ("2026/11/14(土) お問い合わせ",),
         "Webサイト来訪": ("3回（最終 2026/11/22(日)）",),
         "名刺交換": ("2026/10/25(日) 名刺交換：東京展示会",),
-        "別のCRMの記録": ("Salesforce leads：00Q000000000001AAA",),
+        "別のCRMの記録": ("Salesforce リード：00Q000000000001AAA",),
         "判定の根拠": ("MQL定義 2026-11・1回目のサイクル",),
     }
 

@@ -161,6 +161,75 @@ def test_an_address_that_moved_does_not_take_the_living_owner_s_id():
     assert len(resolution.people) == 2
 
 
+def test_a_link_conflict_stands_under_the_record_linked_to_which_keeps_its_own_key():
+    hubs = [hubspot(n, email=f"{n}@x.example", salesforceleadid="1") for n in ("101", "102")]
+    lead = salesforce_lead("1", Email="suzuki@x.example", **OTHER_NAME)
+    resolution = resolve([*hubs, lead], {})
+    (conflict,) = resolution.conflicts
+    assert conflict.key == "salesforce:leads:1"
+    assert [str(k) for k in conflict.records] == ["hubspot:contacts:101", "hubspot:contacts:102", "salesforce:leads:1"]
+    assert sum("salesforce:leads:1" in own for own in resolution.keys.values()) == 1
+
+
+def test_records_that_link_to_one_that_is_not_here_are_one_and_its_key_is_theirs():
+    resolution = resolve([
+        hubspot("101", email="a@x.example", salesforceleadid="1"),
+        hubspot("102", email="b@x.example", salesforceleadid="1"),
+    ], {})
+    (keys,) = resolution.keys.values()
+    assert "salesforce:leads:1" in keys
+
+
+def test_an_absent_record_that_contradicting_records_link_to_is_nobodys():
+    resolution = resolve([
+        hubspot("101", email="a@x.example", salesforceleadid="1"),
+        hubspot("102", email="b@x.example", lastname="鈴木", salesforceleadid="1"),
+        hubspot("103", email="", salesforceleadid="1"),
+    ], {})
+    assert len(resolution.people) == 3
+    assert [(c.key, c.reason) for c in resolution.conflicts] == [("salesforce:leads:1", "link_contradicts_email")]
+    assert not any("salesforce:leads:1" in own for own in resolution.keys.values())
+
+
+def test_leads_converted_to_an_absent_contact_are_one_and_a_link_to_it_that_contradicts_them_is_set_aside():
+    resolution = resolve([
+        salesforce_lead("1", Email="a@x.example", ConvertedContactId="3"),
+        salesforce_lead("2", Email="b@x.example", LastName="林", ConvertedContactId="3"),
+        hubspot("101", email="c@x.example", lastname="鈴木", salesforcecontactid="3"),
+    ], {})
+    owners = [str(people[0]) for i, people in resolution.people.items() if "salesforce:contacts:3" in resolution.keys[i]]
+    assert owners == ["salesforce:leads:1"]
+    assert [len(people) for people in resolution.people.values()] == [1, 2]
+    (conflict,) = resolution.conflicts
+    assert [str(k) for k in conflict.records] == ["hubspot:contacts:101", "salesforce:leads:1"]
+
+
+def test_a_former_address_stays_until_another_record_has_it():
+    known = {"hubspot:contacts:101": "p_a", "email:old@x.example": "p_a"}
+    assert "email:old@x.example" in resolve([hubspot()], known).keys["p_a"]
+    both = resolve([hubspot(), hubspot("102", email="old@x.example")], known)
+    assert "email:old@x.example" not in both.keys["p_a"]
+    assert sum("email:old@x.example" in own for own in both.keys.values()) == 1
+
+
+def test_a_former_role_mailbox_that_is_contested_now_is_nobodys():
+    known = {"hubspot:contacts:101": "p_a", "email:info@x.example": "p_a"}
+    others = [hubspot("102", email="info@x.example"), hubspot("103", email="info@x.example", lastname="鈴木")]
+    assert not any("email:info@x.example" in own for own in resolve([hubspot(), *others], known).keys.values())
+
+
+def test_a_merged_person_s_former_address_goes_on_with_the_other():
+    known = {"hubspot:contacts:101": "p_b", "salesforce:leads:1": "p_a", "email:old@x.example": "p_b"}
+    assert "email:old@x.example" in resolve([hubspot(), salesforce_lead("1")], known).keys["p_a"]
+
+
+def test_who_has_no_record_left_keeps_only_former_addresses():
+    known = {"hubspot:contacts:9": "p_a", "email:old@x.example": "p_a", "hubspot:contacts:8": "p_b"}
+    resolution = resolve([], known)
+    assert resolution.keys == {"p_a": {"email:old@x.example"}, "p_b": frozenset()}
+    assert resolution.people == {}
+
+
 mailboxes = st.sampled_from(["a@x.example", "b@x.example", "info@x.example", ""])
 ids = st.sampled_from(["1", "2", "3", "4"])
 names = st.sampled_from(["田村", "鈴木", ""])

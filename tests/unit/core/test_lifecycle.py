@@ -24,8 +24,10 @@ def judge(person: Person, activities, state: PersonState | None = None, at: date
     return decide(person, score_of(person, activities, as_of=at), state or PersonState(), mirai(), at)
 
 
-def with_stage(stage: Stage) -> Person:
-    return replace(person_of(hubspot()), stage=stage)
+def with_stage(stage: Stage, changed_at: datetime = NOW) -> Person:
+    person = person_of(hubspot())
+    contacts = tuple(replace(c, stage=stage, modified_at=changed_at) for c in person.contacts)
+    return replace(person, stage=stage, contacts=contacts)
 
 
 @pytest.mark.parametrize(("contact", "field", "download"), [
@@ -73,7 +75,7 @@ def story(*steps, activities=()):
     for stage, days, new in steps:
         at = NOW + timedelta(days=days)
         done += new
-        decisions.append(judge(with_stage(stage), done, state, at))
+        decisions.append(judge(with_stage(stage, at), done, state, at))
         state = next_state(state, decisions[-1])
     return decisions, state
 
@@ -96,6 +98,15 @@ def test_a_recycled_person_who_does_nothing_new_stays_where_they_are():
     assert (decisions[-1].cycle, decisions[-1].why_not) == (1, "handed_off")
 
 
+def test_what_sales_knew_when_it_sent_them_back_is_no_news():
+    decisions, state = story(
+        (Stage.INQUIRY, 0, FIRST), (Stage.MQL, 1, hubspot_submission("ホワイトペーパー：A", days_ago=-1)),
+        (Stage.RECYCLED, 5, []), (Stage.RECYCLED, 6, []),
+    )
+    assert [d.hands_off for d in decisions] == [True, False, False, False]
+    assert state.recycled_at == NOW + timedelta(days=5)
+
+
 def test_what_earns_no_points_brings_nobody_back():
     card = hubspot_submission("名刺交換：展示会", days_ago=-30)
     decisions, _ = story((Stage.INQUIRY, 0, FIRST), (Stage.MQL, 1, []), (Stage.RECYCLED, 31, card))
@@ -107,23 +118,23 @@ def test_what_costs_points_brings_nobody_back():
     definition = mirai().definition.model_copy(update={"rules": (*mirai().definition.rules[:-1], rule)})
     visit = activity(rule.activity, days_ago=1)
     score = score_of(with_stage(Stage.RECYCLED), [visit], definition=definition)
-    state = PersonState(1, Stage.MQL, NOW - timedelta(days=9))
+    state = PersonState(1, Stage.MQL, NOW - timedelta(days=9), NOW - timedelta(days=5))
     assert [r.points for r in score.reasons] == [20, -5]
     assert decide(with_stage(Stage.RECYCLED), score, state, mirai(), NOW).cycle == 1
 
 
 def test_while_the_crm_still_says_recycled_after_a_handoff_no_cycle_opens():
     decisions, state = story(
-        (Stage.INQUIRY, 0, FIRST), (Stage.MQL, 1, []), (Stage.RECYCLED, 31, hubspot_submission(days_ago=-30)),
-        (Stage.RECYCLED, 33, hubspot_submission(days_ago=-32)), (Stage.RECYCLED, 35, hubspot_submission(days_ago=-34)),
+        (Stage.INQUIRY, 0, FIRST), (Stage.MQL, 1, []), (Stage.RECYCLED, 9, []),
+        (Stage.RECYCLED, 31, hubspot_submission(days_ago=-30)), (Stage.RECYCLED, 33, hubspot_submission(days_ago=-32)), (Stage.RECYCLED, 35, hubspot_submission(days_ago=-34)),
     )
-    assert [d.hands_off for d in decisions] == [True, False, True, False, False]
+    assert [d.hands_off for d in decisions] == [True, False, False, True, False, False]
     assert state.cycle == 2
 
 
 def test_a_cycle_may_open_below_the_threshold_and_hand_off_later_once():
     person = replace(person_of(hubspot(jobtitle="担当者")), stage=Stage.RECYCLED)
-    handed_off = PersonState(1, Stage.MQL, NOW - timedelta(days=40))
+    handed_off = PersonState(1, Stage.MQL, NOW - timedelta(days=40), NOW - timedelta(days=30))
     opened = judge(person, hubspot_submission(days_ago=3), handed_off)
     assert (opened.cycle, opened.hands_off, opened.why_not) == (2, False, "")
     state = next_state(handed_off, opened)

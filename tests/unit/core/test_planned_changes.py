@@ -60,11 +60,12 @@ def test_keys_name_company_person_cycle_and_kind_and_are_unique_in_each_crm():
     assert hub == ["mirai/p_1/1/stage", "mirai/p_1/1/score", "mirai/p_1/1/task", "mirai/p_1/1/note"]
 
 
-def test_a_salesforce_contact_is_written_to_before_a_lead_and_has_no_stage_field():
+def test_a_salesforce_contact_is_written_to_before_a_lead_and_our_field_is_its_stage():
     changes = plan(person_of(salesforce_lead(), salesforce_contact()), salesforce_member())
-    assert [c.kind for c in changes] == [ChangeKind.SCORE, ChangeKind.TASK, ChangeKind.NOTE]
+    assert [c.kind for c in changes] == [ChangeKind.STAGE, ChangeKind.SCORE, ChangeKind.TASK, ChangeKind.NOTE]
     assert {c.record.stream for c in changes} == {"contacts"}
-    assert changes[0].fields["MQL_Status__c"] == "mql"
+    assert changes[0].fields == {"MQL_Status__c": "mql"}
+    assert "MQL_Status__c" not in changes[1].fields
 
 
 def test_without_a_handoff_only_the_score_goes_out_and_nothing_of_a_handoff_is_touched():

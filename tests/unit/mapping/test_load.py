@@ -58,6 +58,17 @@ def test_mirai_has_the_articles_table_exactly() -> None:
         ('"salesforce.leads" = "salesforceleadid"', '"salesforce.lead" = "salesforceleadid"', "no people stream"),
         ("person = { staff = true }", "person = { stuff = true }", "asks for 'stuff', which no people stream gives"),
         ('email = "email"\nadditional', 'e_mail = "email"\nadditional', "fields must say where `email` comes from"),
+        ('role = "head" }', 'role = "haed" }', "asks for role = 'haed'; [values] gives only executive, head"),
+        ("points = 20", "points = true", "definition.rules[1].points"),
+        ("threshold_points = 40", 'threshold_points = "40"', "definition.threshold_points"),
+        ("task = true\nnote = true", 'task = true\nnote = "yes"', "write_back.contacts.note"),
+        ("deadline_business_hours = 8", "deadline_business_hours = 99999", "deadline_business_hours"),
+        ('score = "mql_score"', 'score = "phone"', "would overwrite what `people` reads there: phone"),
+        ('cycle = "mql_cycle"', 'cycle = "mql_score"', "twice: mql_score"),
+        ('stage = "lifecyclestage"\nstages = { mql = "marketingqualifiedlead" }\ntask = true\nnote = true\n\n'
+         "[crm.hubspot.write_back.contacts.fields]",
+         '[crm.hubspot.write_back.contacts.fields]\nsegment = "lifecyclestage"',
+         "lifecyclestage says where sales has the person"),
         ('stages = { mql = "marketingqualifiedlead" }', 'stages = { sql = "x" }', "what `mql` is called"),
     ],
 )

@@ -97,6 +97,8 @@ def upgrade() -> None:
         sa.Column("dirty", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("dirty_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("handed_off_at", sa.BigInteger(), nullable=True),
+        sa.Column("recycled_at", sa.BigInteger(), nullable=True),
+        sa.Column("look_again_at", sa.BigInteger(), nullable=True),
         sa.Column("score_points", sa.Float(), nullable=True),
         sa.Column("score", sa.Text(), nullable=True),
         sa.Column("definition", sa.Text(), nullable=True),
@@ -107,6 +109,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_persons_company_merged_into"), "persons", ["company", "merged_into"])
+    op.create_index(op.f("ix_persons_company_look_again_at"), "persons", ["company", "look_again_at"])
     op.create_index(
         "ix_persons_dirty", "persons", ["company", "dirty", "person_id"],
         sqlite_where=sa.text("dirty = 1"), postgresql_where=sa.text("dirty = 1"),
@@ -183,6 +186,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("not_before", sa.BigInteger(), nullable=True),
         sa.Column("remote_id", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),

@@ -1,0 +1,36 @@
+"""Which values people write that no value map knows: what a mapping still misses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from connector.core.normalize import fold, matcher, text_of
+from connector.pipeline.company import Company
+
+
+class Unmatched(NamedTuple):
+    """A value that gave nothing, and how many stored records have it."""
+
+    attribute: str
+    table: str
+    value: str
+    record_count: int
+
+
+def unmatched_values(company: Company) -> list[Unmatched]:
+    """Return every value that its `[values]` table does not know, the most frequent first; asks the store only."""
+    known = {
+        table: matcher(tuple(pattern for patterns in rows.values() for pattern in patterns))
+        for table, rows in company.mapping.values.items()
+    }
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for crm, part in company.mapping.crm.items():
+        for stream, people in part.people.items():
+            sources = [(name, source) for name, source in people.fields.items() if source.values]
+            for record in company.store.scan_stream(company.name, crm, stream):
+                for attribute, source in sources:
+                    value = text_of(record.payload.get(source.field)).strip()
+                    if value and not known[source.values](fold(value)):
+                        counts[attribute, source.values, value] += 1
+    return [Unmatched(*key, count) for key, count in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))]
