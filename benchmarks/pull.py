@@ -28,8 +28,8 @@ import urllib3
 from connector.adapter_kit.protocol import StreamRequest
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, no_progress
-from connector.pipeline.evaluate import understand
 from connector.pipeline.lease import hold_lease
+from connector.pipeline.understand import understand
 from connector.settings import Config, Settings
 from connector.wiring import open_company
 

@@ -306,7 +306,7 @@ class Receipt:
 
     Attributes:
         remote_id: Of the record written or created; empty when none was.
-        reason: For REJECTED and RETRY: the CRM's code and field names, never values.
+        reason: Why it is not DONE: the CRM's code and field names, never values.
         retry_after_seconds: For RETRY, when the CRM said.
     """
 

@@ -21,7 +21,10 @@ app = App(
     help="Pull leads from HubSpot and Salesforce, score them with one core, hand the MQLs to sales.",
     version=_VERSION,
     version_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
+
+app.meta.suppress_keyboard_interrupt = False
 
 _config_path = Path("config.toml")
 
@@ -72,14 +75,25 @@ def sandbox(
     seed: Annotated[list[str] | None, Parameter(help="Seed(s) to load: mirai, acme; all by default.")] = None,
     contacts: Annotated[int | None, Parameter(help="People in each seed's HubSpot account.")] = None,
 ) -> int:
-    """Serve a HubSpot and a Salesforce on loopback, until Ctrl-C."""
+    """Serve a HubSpot and a Salesforce on loopback, until Ctrl-C or SIGTERM."""
+    import signal
+
     from connector.adapter_kit.sandbox.server import ControlError
     from connector.errors import ConfigError, ConnectorError
     from connector.sandbox.serve import SandboxPair
 
-    ports = {"hubspot": port_hubspot, "salesforce": port_salesforce}
+    if contacts is not None and contacts < 0:
+        raise ConfigError([f"--contacts: a number from 0 up, not {contacts}"])
+    pair = SandboxPair(state, ports={"hubspot": port_hubspot, "salesforce": port_salesforce}, load=seed,
+                       contacts=contacts)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        pair = SandboxPair(state, ports=ports, load=seed, contacts=contacts).start()
+        for crm, url in pair.start().urls.items():
+            print(f"{crm:<11}{url}", flush=True)
+        pair.wait_until_filled()
+        print("ready; docs/sandbox.md lists tokens and controls; Ctrl-C ends it.", flush=True)
+        while True:
+            time.sleep(3600)
     except ControlError as error:
         raise ConfigError([f"--seed: {error}"]) from None
     except OSError as error:
@@ -87,17 +101,13 @@ def sandbox(
             f"the sandbox cannot start: {error.strerror or error}",
             hint="Choose other ports: mql sandbox --port-hubspot 8201 --port-salesforce 8202",
         ) from error
-    try:
-        for crm, url in pair.urls.items():
-            print(f"{crm:<11}{url}", flush=True)
-        pair.wait_until_filled()
-        print("ready; docs/sandbox.md lists tokens and controls; Ctrl-C ends it.", flush=True)
-        while True:
-            time.sleep(3600)
     except KeyboardInterrupt:
         return 0
     finally:
+        # A second signal must not leave half of the temporary state behind.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         pair.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 @app.command

@@ -40,7 +40,7 @@ def run_demo() -> int:
         out.print("\n[bold]3. What the sales rep sees[/]")
         for name in COMPANIES:
             _show_handoff(out, config, name, reports[name])
-        out.print("[bold]4. Second sync[/]: nothing changed, so nothing may be written")
+        out.print("[bold]4. Second sync[/]: only our own writes come back, so nothing may be written")
         before = _write_requests(pair)
         for name in COMPANIES:
             _sync(out, config, name)

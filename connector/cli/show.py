@@ -111,9 +111,14 @@ def show_pulled(out: Console, report: RunReport) -> None:
 
 
 def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
-    """Print every intended write, field by field, before → after."""
-    for judged in plan.judged:
-        out.print(f"[bold]{person_line(judged, mapping)}[/]  {safe(reasons_line(judged))}")
+    """Print every intended write, field by field, before → after; those who would become MQL first."""
+    for judged in sorted(plan.judged, key=lambda judged: not judged.decision.hands_off):
+        mql = "[green]MQL[/] " if judged.decision.hands_off else ""
+        why_not = judged.decision.score.disqualified_by or judged.decision.why_not
+        out.print(
+            f"{mql}[bold]{person_line(judged, mapping)}[/]  {safe(reasons_line(judged))}"
+            + (f"  ({safe(why_not)})" if why_not else "")
+        )
         for change in judged.changes:
             show_change(out, change, mapping)
     if plan.waiting:
@@ -123,7 +128,9 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
     for crm, why in plan.stopped.items():
         out.print(f"[yellow]![/] {crm}: {safe(why)}; people who have a record there are not in this plan")
     writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
-    out.print(f"{writes} write(s) planned; nothing was written. `mql sync {plan.company}` writes them.")
+    new = sum(judged.decision.hands_off for judged in plan.judged)
+    out.print(f"{new} would become MQL, {writes} write(s) planned; nothing was written.")
+    out.print(f"`mql sync {plan.company}` writes them.")
 
 
 def show_change(out: Console, change: Change, mapping: Mapping) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -112,7 +112,17 @@ class Resolution:
     conflicts: tuple[Conflict, ...]
 
 
-def resolve(contacts: Sequence[Contact], existing: Mapping[str, str]) -> Resolution:
+def new_ids(record: RecordKey) -> Iterator[str]:
+    """Yield without end the ids that a new person with this smallest record may get, the first choice first."""
+    text = str(record)
+    while True:
+        yield "p_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+        text += "#"
+
+
+def resolve(
+    contacts: Sequence[Contact], existing: Mapping[str, str], taken: Collection[str] = frozenset()
+) -> Resolution:
     """Find out which records are one human. The answer does not depend on the order of `contacts`.
 
     Ids are stable: a person goes on under the smallest id their records had before, the others become its aliases.
@@ -124,6 +134,8 @@ def resolve(contacts: Sequence[Contact], existing: Mapping[str, str]) -> Resolut
         contacts: All records that could be touched: those that changed, all records of the people these belonged
             to, and all that share a link, an address or a conflict with any of them.
         existing: Key as in `Resolution.keys` -> person id of the last resolution; all keys of each person named.
+        taken: Ids that no new person may get, because somebody who is not concerned here has them: a person keeps
+            an id made from a record that has long been somebody else's.
     """
     by_key = {c.key: c for c in sorted(contacts, key=lambda c: c.key)}
     bonds = [*_link_bonds(by_key), *_email_bonds(by_key)]
@@ -140,7 +152,7 @@ def resolve(contacts: Sequence[Contact], existing: Mapping[str, str]) -> Resolut
             conflicts.append(Conflict(bond.key, bond.reason, concerned))
         if bond.together or not concerned:
             owned[union.find((bond.together or bond.aside)[0])].add(bond.key)
-    ids, aliases = _assign_ids(groups, list(owned.values()), existing)
+    ids, aliases = _assign_ids(groups, list(owned.values()), existing, taken)
     keys = dict(zip(ids, owned.values()))
     named = {bond.key for bond in bonds}
     for key, known in existing.items():
@@ -326,7 +338,8 @@ class _Union:
 
 
 def _assign_ids(
-    groups: Sequence[tuple[RecordKey, ...]], owned: Sequence[set[str]], existing: Mapping[str, str]
+    groups: Sequence[tuple[RecordKey, ...]], owned: Sequence[set[str]], existing: Mapping[str, str],
+    others: Collection[str],
 ) -> tuple[list[str], dict[str, str]]:
     """Return each group's person id, and the aliases of ids that were merged away."""
     claims: dict[str, list[int]] = {}   # known id -> groups with a record of it, the smallest record's first
@@ -344,19 +357,11 @@ def _assign_ids(
         else:
             aliases[known] = ids[claims[known][0]]
     taken = set(ids.values()) | set(aliases)
-    never_new = set(existing.values())
+    never_new = set(existing.values()).union(others)
     for number, group in enumerate(groups):
         if number not in ids:
             former = sorted({existing[k] for k in owned[number] if k in existing} - taken)
-            ids[number] = former[0] if former else _new_id(group[0], (taken, never_new))
+            fresh = (i for i in new_ids(group[0]) if i not in taken and i not in never_new)
+            ids[number] = former[0] if former else next(fresh)
             taken.add(ids[number])
     return [ids[n] for n in range(len(groups))], aliases
-
-
-def _new_id(smallest: RecordKey, taken: Sequence[set[str]]) -> str:
-    text = str(smallest)
-    while True:
-        person_id = "p_" + hashlib.sha256(text.encode()).hexdigest()[:16]
-        if not any(person_id in ids for ids in taken):
-            return person_id
-        text += "#"

@@ -1,7 +1,4 @@
-"""From stored records to stored decisions: identity, activities, score, lifecycle, and the changes that follow.
-
-Each step marks its input done in the transaction that stores its output, so it may stop between any two lines.
-"""
+"""From people to stored decisions: score, lifecycle, and the changes that follow."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from datetime import datetime
 from typing import NamedTuple
 
 from connector.core.changes import OwnerDirectory, plan_changes
-from connector.core.identity import assemble, resolve
+from connector.core.identity import assemble
 from connector.core.lifecycle import decide
 from connector.core.normalize import Normalizer, fold, matcher, text_of
 from connector.core.scoring import look_again_at, score_people
-from connector.errors import FatalError, RetryableError
-from connector.mapping.load import judging_fingerprint, reading_fingerprint
+from connector.errors import FatalError, RejectedError, RetryableError
 from connector.mapping.model import OwnerMapping
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import keep_differences, left_out
-from connector.records import Activity, Change, Contact, Decision, Person, RecordKey, Stage, Value
-from connector.store import Conflict, Handoff, Lease, StoredRecord
+from connector.pipeline.understand import read_contacts
+from connector.records import Activity, Change, Decision, Person, Stage, Value
+from connector.store import Handoff, Lease, StoredRecord
 
 BATCH = 2_000
-"""Records or people worked on at once: bounds memory, and amortises one scoring call over many people."""
+"""People judged at once: bounds memory, and amortises one scoring call over many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +52,6 @@ class Batch(NamedTuple):
     waiting_count: int
 
 
-def understand(company: Company, lease: Lease, progress: Progress) -> None:
-    """Turn every record that is new, or whose meaning the mapping changed, into people and activities."""
-    store, name = company.store, company.name
-    state = store.get_company_state(name)
-    reading, judging = reading_fingerprint(company.mapping), judging_fingerprint(company.mapping)
-    if state.get("reading", reading) != reading:
-        store.mark_all_pending(lease)
-    if state.get("judging", judging) != judging:
-        store.mark_all_dirty(lease)
-    store.mark_due_dirty(lease, company.clock())
-    store.set_company_state(lease, reading=reading, judging=judging)
-    normalizer = Normalizer(company.mapping)
-    done = 0
-    for records in _pending(company, normalizer, people=True):
-        _save_activities(company, lease, normalizer, records, clear=False)
-        _resolve(company, lease, normalizer, records)
-        done += len(records)
-        progress(Step("evaluate", "records", done))
-    for records in _pending(company, normalizer, people=False):
-        _save_activities(company, lease, normalizer, records, clear=True)
-        done += len(records)
-        progress(Step("evaluate", "records", done))
-
-
 def judge_dirty(company: Company, lease: Lease, stopped: dict[str, str]) -> Iterator[Batch]:
     """Yield everybody something changed about, judged by the store and the CRMs' current values; write to no CRM.
 
@@ -106,7 +79,7 @@ def _judge_batch(
         judged = [j for j in everybody if not any(c.key.crm in stopped for c in j.person.contacts)]
         try:
             kept, gone = keep_differences(company, [(j.decision, j.changes) for j in judged])
-        except (FatalError, RetryableError) as error:
+        except (FatalError, RetryableError, RejectedError) as error:
             if error.crm in stopped or error.crm not in company.adapters:
                 raise
             stopped[error.crm] = str(error)
@@ -129,7 +102,7 @@ def look_at(
     store, name, mapping = company.store, company.name, company.mapping
     keys = store.get_person_keys(name, person_ids)
     normalizer = Normalizer(mapping)
-    contacts = _read_contacts(company, normalizer, {key for own in keys.values() for key in own})
+    contacts = read_contacts(company, normalizer, {key for own in keys.values() for key in own})
     people = {}
     for person_id, own in keys.items():
         theirs = [contacts[key] for key in own if key in contacts]
@@ -202,75 +175,6 @@ def _directory(owners: OwnerMapping, rows: Iterable[StoredRecord]) -> OwnerDirec
             if owners.fallback_email and fold(text_of(row.payload.get(owners.email))) == fold(owners.fallback_email):
                 fallback_id = row.key.remote_id
     return OwnerDirectory(active, fallback_id)
-
-
-def _pending(company: Company, normalizer: Normalizer, *, people: bool) -> Iterator[list[StoredRecord]]:
-    """Yield what is to be evaluated, batch by batch; `people`: of streams that are, or were before, of people."""
-    store, name = company.store, company.name
-    for crm, stream in store.pending_streams(name):
-        # A stream the mapping no longer takes for people may have people in the store: they give up its records.
-        if (normalizer.is_people(crm, stream) or (people and store.has_keys_of(name, crm, stream))) is people:
-            while records := store.read_pending(name, crm=crm, stream=stream, limit=BATCH):
-                yield records
-
-
-def _save_activities(
-    company: Company, lease: Lease, normalizer: Normalizer, records: Iterable[StoredRecord], *, clear: bool
-) -> None:
-    by_source = {r.key: normalizer.activities(r.key, r.modified_at, r.payload, r.links) for r in records}
-    company.store.save_activities(lease, by_source, company.clock(), clear=clear)
-
-
-def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: list[StoredRecord]) -> None:
-    """Find out whose these records are, together with every stored record that may be the same human's."""
-    # What they were part of before they changed: the others may have the key for themselves now.
-    before = company.store.find_conflicts_among(company.name, [str(r.key) for r in records])
-    contacts, known = _gather(company, normalizer, records, before)
-    resolution = resolve(list(contacts.values()), known)
-    company.store.save_people(
-        lease, resolution.keys, resolution.aliases,
-        [Conflict(c.key, c.reason, tuple(map(str, c.records))) for c in resolution.conflicts],
-        [r.key for r in records], reconsidered=[c.key for c in before],
-    )
-
-
-def _gather(
-    company: Company, normalizer: Normalizer, records: list[StoredRecord], before: list[Conflict]
-) -> tuple[dict[str, Contact], dict[str, str]]:
-    """Return all contacts that share a key, a person or a conflict with these records, and whose each key is."""
-    store, name = company.store, company.name
-    contacts = {
-        str(r.key): normalizer.contact(r.key, r.modified_at, r.payload)
-        for r in records if normalizer.is_people(r.key.crm, r.key.stream)
-    }
-    known: dict[str, str] = {}
-    asked: set[str] = set()
-    touched = {str(r.key) for r in records} | {key for c in before for key in (c.key, *c.records)}
-    touched = touched.union(*map(_identity_keys, contacts.values()))
-    # A neighbour may link on to further people; two or three rounds reach everybody.
-    while new := touched - asked:
-        asked |= new
-        found = store.get_person_ids(name, new)
-        own = store.get_person_keys(name, set(found.values()) - set(known.values()))
-        known |= {key: person_id for person_id, keys in own.items() for key in keys}
-        neighbours = {key for keys in own.values() for key in keys}
-        neighbours |= {record for c in store.find_conflicts_at(name, new) for record in c.records}
-        fresh = _read_contacts(company, normalizer, neighbours - contacts.keys())
-        contacts |= fresh
-        touched |= neighbours.union(*map(_identity_keys, fresh.values()))
-    return contacts, known
-
-
-def _identity_keys(contact: Contact) -> set[str]:
-    keys = {str(contact.key), *(str(key) for key in contact.linked_to), *(f"email:{e}" for e in contact.emails)}
-    return keys | ({str(contact.superseded_by)} if contact.superseded_by else set())
-
-
-def _read_contacts(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> dict[str, Contact]:
-    named = [RecordKey.parse(key) for key in keys if not key.startswith("email:")]
-    wanted = [key for key in named if normalizer.is_people(key.crm, key.stream)]
-    rows = company.store.read_records(company.name, wanted)
-    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
 
 
 def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, list[Activity]]:

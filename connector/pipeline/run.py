@@ -10,12 +10,13 @@ from datetime import datetime
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.check import require_fields
 from connector.pipeline.company import Company, Progress, no_progress
-from connector.pipeline.evaluate import Judged, evaluate, judge_dirty, understand
+from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.sync_back import sync_back
+from connector.pipeline.understand import understand
 from connector.records import Change
-from connector.store import Conflict, Lease
+from connector.store import ChangeState, Conflict, Lease, OutboxRow
 
 
 @dataclass
@@ -29,6 +30,7 @@ class RunReport:
         waiting_count: People who were not judged because they have a record in a CRM that stopped.
         handed_off: Everybody who became MQL in this run, in the order they were judged.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
+        refused: Changes that were given up in this run.
         set_aside: Records that may be one human and were not made one, each with the reason.
         outbox: CRM -> state -> how many changes are in it after the run.
     """
@@ -44,6 +46,7 @@ class RunReport:
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    refused: list[OutboxRow] = field(default_factory=list)
     set_aside: list[Conflict] = field(default_factory=list)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -59,7 +62,13 @@ class RunReport:
         for crm, outcomes in self.outcomes.items():
             if outcomes.get("stopped"):
                 lines.append(f"{crm}: the write-back stopped; what is left goes out with the next run")
-            lines += [f"{crm}: {outcomes[bad]} change(s) {bad}" for bad in ("rejected",) if outcomes.get(bad)]
+        for crm, states in self.outbox.items():
+            if waiting := states.get(ChangeState.RETRY, 0) + states.get(ChangeState.SENDING, 0):
+                lines.append(f"{crm}: {waiting} change(s) did not get out yet; the next run tries again")
+        lines += [
+            f"{row.change.crm}: the {row.change.kind} about {row.change.record} is {row.state}: {row.reason}"
+            for row in self.refused
+        ]
         return lines
 
 
@@ -88,6 +97,7 @@ def sync(
                     report.waiting_count += batch.waiting_count
                     report.handed_off += [j for j in batch.judged if j.decision.hands_off]
             report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
+            report.refused = store.read_refused(company.name, report.started_at)
             report.set_aside = store.find_conflicts(company.name)
             report.outbox = store.outbox_counts(company.name)
             status = "done with problems" if report.problems else "done"

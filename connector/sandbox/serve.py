@@ -23,8 +23,9 @@ class SandboxPair:
     """HubSpot and Salesforce on loopback, with the same people in both.
 
     Each seed is loaded into the account of its own name, in each CRM where that account has no people yet: a restart
-    on the same `state_dir` keeps what it finds there. Both CRMs listen at once and are filled side by side; whoever
-    asks meanwhile waits for the answer, and never sees half a seed.
+    on the same `state_dir` keeps what it finds there, and goes on with a seed that a killed process left half loaded.
+    Both CRMs listen at once and are filled side by side; whoever asks meanwhile waits for the answer, a list of HubSpot
+    contacts only until its page is there, and never sees half a seed.
 
     Attributes:
         servers: The running servers by CRM name; empty before `start` and after `stop`.
@@ -73,11 +74,14 @@ class SandboxPair:
 
         Raises:
             OSError: A port is taken; nothing keeps running.
-            ControlError: `load` names an unknown seed.
+            ControlError: `load` names an unknown seed, or a size is below 0.
         """
         unknown = sorted(set(self._load) - set(seeds.names()))
         if unknown:
             raise ControlError(f"no such seed: {', '.join(unknown)}; there is {', '.join(seeds.names())}")
+        for size, count in self._sizes.items():
+            if count is not None and count < 0:
+                raise ControlError(f"{size} is {count}; it counts from 0")
         if self._state_dir is not None:
             self._state_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as starting:
@@ -85,12 +89,15 @@ class SandboxPair:
             servers = {}
             for crm in adapters.names():
                 app = adapters.build_sandbox(crm, seeds.build_world, self._state_dir)
-                server = SandboxServer(app, self._ports.get(crm, 0))
-                starting.callback(server.stop)
+                servers[crm] = SandboxServer(app, self._ports.get(crm, 0))
+                starting.callback(servers[crm].stop)
+            # Every account is taken by its filling before a port opens: no request finds one empty.
+            for server in servers.values():
                 has_begun = Event()
-                self._fills.append(filling.submit(self._fill, app, has_begun))
+                self._fills.append(filling.submit(self._fill, server.app, has_begun))
                 has_begun.wait()
-                servers[crm] = server.start()
+            for server in servers.values():
+                server.start()
             self._running = starting.pop_all()
         self.servers = servers
         return self
@@ -101,15 +108,24 @@ class SandboxPair:
             fill.result()
 
     def _fill(self, app: SandboxApp, has_begun: Event) -> None:
-        # A request is answered under this lock, so none can come between an empty account and its seed.
-        with app.lock:
+        with ExitStack() as all_accounts:
+            held = {name: all_accounts.enter_context(ExitStack()) for name in self._load}
+            for name, account in held.items():
+                account.enter_context(app.filling(name))
             has_begun.set()
-            for name in self._load:
-                if not _has_people(app, name):
-                    app.seed(account=name, name=name, random_seed=self._random_seed, **self._sizes)
+            for name, account in held.items():
+                with account:
+                    app.load_rest(name)
+                    if not _has_people(app, name):
+                        app.seed(account=name, name=name, random_seed=self._random_seed, **self._sizes)
 
     def stop(self) -> None:
-        """Stop listening and close the state of both; harmless when they do not run."""
+        """Stop listening and close the state of both; harmless when they do not run.
+
+        A seed that is being loaded ends after its current part; on the same `state_dir`, the next start goes on.
+        """
+        for server in self.servers.values():
+            server.app.stop_filling()
         wait(self._fills)
         self.servers = {}
         self._fills = []
@@ -130,7 +146,9 @@ class SandboxPair:
 
 def _has_people(app: SandboxApp, account: str) -> bool:
     try:
-        return any(True for name in PEOPLE_OBJECTS[app.crm] for _ in app.stored_records(account, name))
+        with app.lock:
+            app.refuse_when_stopping()
+            return any(True for name in PEOPLE_OBJECTS[app.crm] for _ in app.stored_records(account, name))
     except ControlError:
         # A CRM that opens an account on its first request has none of this name yet.
         return False

@@ -149,6 +149,15 @@ class OutboxStore(Database):
             due_at: datetime | None = connection.execute(query).scalar()
             return due_at
 
+    def read_refused(self, company: str, since: datetime) -> list[OutboxRow]:
+        """Every change that was given up since then: rejected by its CRM, or dead of age; oldest first."""
+        query = select(outbox).where(
+            outbox.c.company == company, outbox.c.state.in_([ChangeState.REJECTED, ChangeState.DEAD]),
+            outbox.c.updated_at >= since,
+        )
+        with self._reading() as connection:
+            return [_to_outbox_row(row) for row in connection.execute(query.order_by(*_SENDING_ORDER))]
+
     def read_changes(self, company: str, person_id: str) -> list[OutboxRow]:
         """Every change planned for one person, and what became of it, oldest first."""
         query = select(outbox).where(outbox.c.company == company, outbox.c.person_id == person_id)

@@ -22,7 +22,8 @@ from connector.mapping.load import load_mapping
 from connector.mapping.model import Mapping
 from connector.pipeline import evaluate
 from connector.pipeline.company import Company, no_progress
-from connector.pipeline.evaluate import Judged, look_at, read_owners, understand
+from connector.pipeline.evaluate import Judged, look_at, read_owners
+from connector.pipeline.understand import understand
 from connector.records import ActivityKind, RawRecord, RecordKey
 from connector.store import Store, open_store
 
@@ -117,7 +118,11 @@ NUMBERS = count()
 @pytest.fixture(scope="module")
 def begin(store: Store) -> Callable[..., Life]:
     """Begin the life of a new company."""
-    return lambda mapping=MIRAI: Life(store, f"company{next(NUMBERS)}", mapping)
+
+    def start(mapping: Mapping | None = None) -> Life:
+        return Life(store, f"company{next(NUMBERS)}", mapping or MIRAI)
+
+    return start
 
 
 # --- Any order, any batches ------------------------------------------------------------------------------
@@ -218,6 +223,33 @@ def test_records_that_change_end_as_if_they_had_never_been_otherwise(
         for page in pages:
             life.bring(*page)
             life.assert_is_as_at_once()
+
+
+@pytest.mark.parametrize("batch", [1, 2_000])
+def test_two_contacts_of_one_lead_are_one_person_before_and_after_it_comes(
+    begin: Callable[..., Life], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(evaluate, "BATCH", batch)
+    life = begin()
+    life.bring(
+        hubspot("1", "a@x.example", "田村", salesforceleadid="1"),
+        hubspot("2", "b@x.example", "", salesforceleadid="1"),
+    )
+    assert len(life.judged("salesforce:leads:1").person.contacts) == 2
+    life.bring(lead("1", "c@x.example", ""))
+    assert len(life.judged("salesforce:leads:1").person.contacts) == 3
+
+
+def test_new_person_does_not_get_an_id_that_was_made_from_their_record_and_stayed_with_another(
+    begin: Callable[..., Life]
+) -> None:
+    life = begin()
+    life.bring(contact("2", "b@x.example"), contact("3", "b@x.example"))
+    life.bring(contact("1", "a@x.example"))
+    life.bring(contact("2", "a@x.example"))
+    life.bring(contact("1", ""))
+    life.assert_is_as_at_once()
+    assert len(life.people()) == 3
 
 
 # --- Role mailboxes --------------------------------------------------------------------------------------
@@ -341,6 +373,16 @@ def test_corrected_date_is_taken(begin: Callable[..., Life], first: str, points:
     assert reason.occurred_at == datetime(2026, 11, 21, 15, tzinfo=UTC)
     life.bring(visit_task("2026-12-14"))
     assert life.judged("salesforce:leads:1").decision.score.engagement_points == 0
+
+
+def test_what_has_no_date_is_not_dated_anew_by_each_change_of_its_record(begin: Callable[..., Life]) -> None:
+    life = begin()
+    crm, task = visit_task("")
+    earlier = task._replace(modified_at=NOW - timedelta(days=3))
+    life.bring(lead("1", "a@x.example", "佐藤"), (crm, earlier))
+    life.bring((crm, task._replace(payload={**task.payload, "Subject": "Webサイト来訪：価格"})))
+    (done,) = life.company.store.read_activities(life.company.name, ["salesforce:leads:1"])
+    assert (done.title, done.occurred_at) == ("Webサイト来訪：価格", earlier.modified_at)
 
 
 def test_counter_that_outgrows_what_is_told_keeps_its_first_steps_and_their_dates(begin: Callable[..., Life]) -> None:

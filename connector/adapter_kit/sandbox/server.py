@@ -27,6 +27,7 @@ import orjson
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from connector.adapter_kit.sandbox.filling import FilledInParts
 from connector.adapter_kit.sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -88,22 +89,22 @@ class ControlError(Exception):
     """A `/_sandbox/` call that makes no sense; its text is the answer's `error`."""
 
 
-class SandboxApp(ABC):
+class SandboxApp(FilledInParts, ABC):
     """One CRM as its clients see it. Subclasses give the vendor; this class gives what no vendor has.
 
     Attributes:
         crm: The adapter's name, `hubspot` or `salesforce`.
         clock: Every timestamp the sandbox makes comes from here.
-        lock: Held while one request is carried out, so that a request is atomic as it is at the vendor.
     """
 
     crm: ClassVar[str]
 
     def __init__(self, worlds: WorldBuilder) -> None:
+        super().__init__()
         self.clock = SandboxClock()
-        self.lock = threading.RLock()
         self._worlds = worlds
         self._faults: list[Fault] = []
+        self._faults_lock = threading.Lock()     # of its own, so that a request queues for `lock` once
         self._requests: deque[dict[str, Any]] = deque(maxlen=REQUEST_LOG_LENGTH)
         self._numbers = itertools.count(1)
 
@@ -127,7 +128,10 @@ class SandboxApp(ABC):
 
     @abstractmethod
     def load_world(self, account: str, world: World) -> dict[str, int]:
-        """Add a seed's people and what they did to the account; return how many records of each object."""
+        """Add a seed's people and what they did to the account; return how many records of each object.
+
+        All of it, or a beginning that `load_part` completes.
+        """
 
     @abstractmethod
     def stored_records(self, account: str, object_name: str) -> Iterable[Mapping[str, Any]]:
@@ -148,20 +152,15 @@ class SandboxApp(ABC):
         fault = self._take_fault(line)
         if fault is not None and fault.delay_seconds:
             time.sleep(fault.delay_seconds)
-        if fault is not None and fault.drop == "before":
-            response = Response(status=499)
-        elif fault is not None and fault.status is not None:
-            body = fault.body if fault.body is not None else self.fault_body(fault.status)
-            raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
-            response = Response(raw, status=fault.status, content_type="application/json;charset=utf-8")
-            if fault.retry_after_seconds is not None:
-                response.headers["Retry-After"] = f"{fault.retry_after_seconds:g}"
-        else:
-            with self.lock:
+        response = self._faulty_answer(fault)
+        with self.lock:
+            if response is None:
+                self.await_turn(self.account_of(request), request)
                 response = self.dispatch(request)
+            account = self.account_of(request)
         self._requests.append({
             "number": number,
-            "account": self.account_of(request),
+            "account": account,
             "method": request.method,
             "path": request.path,
             "query": request.query_string.decode("ascii", "replace"),
@@ -171,8 +170,21 @@ class SandboxApp(ABC):
         })
         return response, fault if fault is not None and fault.drop else None
 
+    def _faulty_answer(self, fault: Fault | None) -> Response | None:
+        """Return what is answered instead of carrying the request out, or None."""
+        if fault is not None and fault.drop == "before":
+            return Response(status=499)
+        if fault is None or fault.status is None:
+            return None
+        body = fault.body if fault.body is not None else self.fault_body(fault.status)
+        raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
+        response = Response(raw, status=fault.status, content_type="application/json;charset=utf-8")
+        if fault.retry_after_seconds is not None:
+            response.headers["Retry-After"] = f"{fault.retry_after_seconds:g}"
+        return response
+
     def _take_fault(self, line: str) -> Fault | None:
-        with self.lock:
+        with self._faults_lock:
             fault = next((f for f in self._faults if f.meets(line)), None)
             if fault is not None:
                 fault.times -= 1
@@ -208,11 +220,11 @@ class SandboxApp(ABC):
                     queued = [Fault(**one) for one in faults]
                 except TypeError as error:
                     raise ControlError(f"unknown key in a fault: {error}") from error
-                with self.lock:
+                with self._faults_lock:
                     self._faults.extend(queued)
                 return {"queued": len(self._faults)}
             case "DELETE", ["faults"]:
-                with self.lock:
+                with self._faults_lock:
                     self._faults.clear()
                 return {"queued": 0}
             case "GET", ["clock"]:
@@ -222,6 +234,7 @@ class SandboxApp(ABC):
                 return {"now": self.clock.now().isoformat()}
             case "POST", ["reset"]:
                 with self.lock:
+                    self.await_whole(account)
                     self.reset(account, prepared=body.get("prepared", True))
                 return {"reset": account or "all"}
             case "POST", ["seed"]:
@@ -236,6 +249,7 @@ class SandboxApp(ABC):
                 if account is None:
                     raise ControlError("say whose records: ?account=NAME")
                 with self.lock:
+                    self.await_whole(account)
                     return {"records": [dict(r) for r in self.stored_records(account, object_name)]}
             case _:
                 raise ControlError(f"no such control: {request.method} /_sandbox/{what}")
@@ -255,15 +269,27 @@ class SandboxApp(ABC):
         self, *, account: str | None, name: str, contacts: int | None = None,
         activities: int | None = None, random_seed: int = 1,
     ) -> dict[str, int]:
-        """Load the seed `name` into `account` (by default the account of the seed's own name)."""
+        """Load the seed `name` into `account` (by default the account of the seed's own name).
+
+        Raises:
+            ControlError: There is no such seed, or a size is below 0.
+            ServiceUnavailable: The sandbox is being stopped; what is left is loaded at the next start.
+        """
+        if min(contacts or 0, activities or 0) < 0:
+            raise ControlError("`contacts` and `activities` count from 0")
         try:
             world = self._worlds(
                 name, contacts=contacts, activities=activities, random_seed=random_seed, now=self.clock.now()
             )
         except KeyError as error:
             raise ControlError(f"no such seed: {error}") from error
-        with self.lock:
-            return self.load_world(account or name, world)
+        account = account or name
+        with self.filling(account):
+            with self.lock:
+                self.refuse_when_stopping()
+                loaded = self.load_world(account, world)
+            self.load_rest(account)
+        return loaded
 
 
 def _json(answer: Any, status: int = 200) -> Response:
@@ -407,7 +433,8 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """Stop listening and close the state."""
+        """Stop listening and close the state; a seed that is being loaded ends after its current part."""
+        self.app.stop_filling()
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()

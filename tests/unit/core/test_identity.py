@@ -1,5 +1,6 @@
 import unicodedata
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 from core_cases import hubspot, mirai, person_of, salesforce_contact, salesforce_lead
@@ -7,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.core.identity import assemble, home_records, normalize_email, resolve
+from connector.core.identity import assemble, home_records, new_ids, normalize_email, resolve
 from connector.records import Contact, RecordKey, Stage
 
 OTHER_NAME = {"LastName": "鈴木", "FirstName": "一郎"}
@@ -197,11 +198,18 @@ def test_leads_converted_to_an_absent_contact_are_one_and_a_link_to_it_that_cont
         salesforce_lead("2", Email="b@x.example", LastName="林", ConvertedContactId="3"),
         hubspot("101", email="c@x.example", lastname="鈴木", salesforcecontactid="3"),
     ], {})
-    owners = [str(people[0]) for i, people in resolution.people.items() if "salesforce:contacts:3" in resolution.keys[i]]
-    assert owners == ["salesforce:leads:1"]
+    owners = [i for i, own in resolution.keys.items() if "salesforce:contacts:3" in own]
+    assert [str(resolution.people[i][0]) for i in owners] == ["salesforce:leads:1"]
     assert [len(people) for people in resolution.people.values()] == [1, 2]
     (conflict,) = resolution.conflicts
     assert [str(k) for k in conflict.records] == ["hubspot:contacts:101", "salesforce:leads:1"]
+
+
+def test_a_new_person_gets_no_id_that_is_taken():
+    (first,) = resolve([hubspot()], {}).people
+    (second,) = resolve([hubspot()], {}, {first}).people
+    assert second != first
+    assert [first, second] == list(islice(new_ids(hubspot().key), 2))
 
 
 def test_a_former_address_stays_until_another_record_has_it():

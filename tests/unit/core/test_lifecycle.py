@@ -126,7 +126,9 @@ def test_what_costs_points_brings_nobody_back():
 def test_while_the_crm_still_says_recycled_after_a_handoff_no_cycle_opens():
     decisions, state = story(
         (Stage.INQUIRY, 0, FIRST), (Stage.MQL, 1, []), (Stage.RECYCLED, 9, []),
-        (Stage.RECYCLED, 31, hubspot_submission(days_ago=-30)), (Stage.RECYCLED, 33, hubspot_submission(days_ago=-32)), (Stage.RECYCLED, 35, hubspot_submission(days_ago=-34)),
+        (Stage.RECYCLED, 31, hubspot_submission(days_ago=-30)),
+        (Stage.RECYCLED, 33, hubspot_submission(days_ago=-32)),
+        (Stage.RECYCLED, 35, hubspot_submission(days_ago=-34)),
     )
     assert [d.hands_off for d in decisions] == [True, False, False, True, False, False]
     assert state.cycle == 2

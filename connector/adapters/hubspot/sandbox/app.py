@@ -18,6 +18,7 @@ from connector.adapters.hubspot.sandbox import (
     accounts,
     associations,
     batches,
+    crowd,
     errors,
     events,
     forms,
@@ -33,7 +34,7 @@ from connector.adapters.hubspot.sandbox.call import Call, Handler, Route, Switch
 from connector.adapters.hubspot.sandbox.errors import VendorError
 from connector.adapters.hubspot.sandbox.limits import Limits
 from connector.adapters.hubspot.sandbox.property_book import PropertyBook
-from connector.adapters.hubspot.sandbox.schema import BY_NAME, OBJECT_TYPES
+from connector.adapters.hubspot.sandbox.schema import BY_NAME, CONTACT, OBJECT_TYPES
 from connector.adapters.hubspot.sandbox.state import COLUMNS, State, props_of
 from connector.adapters.hubspot.sandbox.values import iso, to_ms
 
@@ -183,11 +184,42 @@ class HubSpotSandbox(SandboxApp):
                     self._prepare(number, prepared=prepared)
 
     def load_world(self, account: str, world: World) -> dict[str, int]:
-        """Add a seed's people and what they did, those who are in HubSpot; return how many records of each kind."""
+        """Add a seed's people and what they did, those who are in HubSpot; return how many records of each kind.
+
+        The crowd is written down and counted; `load_part` makes it.
+        """
         with self.state.transaction():
             number = self._opened(account)
             call = self._call(Request({}), number, source="IMPORT")
             return seed.load(call, world)
+
+    def load_part(self, account: str) -> bool:
+        """Make the next part of the account's crowd; return whether more is left."""
+        number = self.state.find_account(account)
+        if number is None:
+            return False
+        with self.state.transaction():
+            return crowd.go_on(self.state, number)
+
+    def answers_early(self, account: str, request: Request) -> bool:
+        """Tell whether this is a list of contacts whose page, and the row after it, are there though more is to come.
+
+        A crowd is made in the order of its ids, which are above all others, so the rows before its end stay as they
+        are. What belongs to a contact is made later: a list with associations waits.
+        """
+        number = self.state.find_account(account)
+        on_its_way = None if number is None else crowd.unfinished(self.state, number)
+        path, asked = undated(_asked_path(request)), request.args
+        type_ = BY_NAME.get(path.removeprefix(_OBJECTS)) if path.startswith(_OBJECTS) else None
+        limit, after = asked.get("limit", "10"), asked.get("after") or "0"
+        if (
+            on_its_way is None or request.method != "GET" or type_ is None or type_.id != CONTACT
+            or "associations" in asked or asked.get("archived", "false").lower() != "false"
+            or not (limit.isascii() and limit.isdigit() and after.isascii() and after.isdigit())
+        ):
+            return False
+        there = on_its_way.listed_below - max(int(after[:18]), on_its_way.first_id)
+        return on_its_way.are_all_listed or there > int(limit[:18])
 
     def deactivate_owner(self, account: str, email: str) -> None:
         """Deactivate an owner, as an administrator would: HubSpot's API cannot. Unknown ones are passed over."""
@@ -232,6 +264,8 @@ class HubSpotSandbox(SandboxApp):
 _TOKEN_PATHS = ("/oauth/v1/token", "/oauth/2025-09/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
 
 _TABLES_SHOWN = ("forms", "submissions", "page_views", "interactions", "owners")
+
+_OBJECTS = "/crm/v3/objects/"
 
 _SLASH = "%2F"
 

@@ -83,10 +83,13 @@ class _Loading:
 
 
 def load(call: Call, world: World) -> dict[str, int]:
-    """Add a world to an account; people whose e-mail is there already are passed over.
+    """Add a world to an account, its crowd but written down: `crowd.go_on` makes it, part by part.
+
+    People whose e-mail is there already are passed over.
 
     Returns:
-        How many records of each object, by HubSpot's plural; `forms`, `submissions` and `owners` too.
+        How many records of each object, the crowd's included, by HubSpot's plural; `forms`, `submissions` and
+        `owners` too.
     """
     loading = _Loading(call, world, to_ms(world.now))
     _load_owners(loading)
@@ -101,7 +104,7 @@ def load(call: Call, world: World) -> dict[str, int]:
             _load_company(loading, company)
         documents = [loading.forms[c.key] for c in world.contents if c.kind == "document"]
         loading.loaded.update(
-            crowd.load(call, world.crowd, now_ms=loading.now_ms, companies=loading.companies, documents=documents)
+            crowd.begin(call, world.crowd, now_ms=loading.now_ms, companies=loading.companies, documents=documents)
         )
     return dict(loading.loaded)
 

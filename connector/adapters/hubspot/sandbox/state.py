@@ -67,11 +67,13 @@ CREATE TABLE IF NOT EXISTS interactions (
   account INTEGER, event INTEGER, contact INTEGER, at_ms INTEGER, state TEXT, number INTEGER NOT NULL,
   seconds INTEGER, PRIMARY KEY (account, event, contact, at_ms, state)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS interactions_by_contact ON interactions (account, contact);
+CREATE TABLE IF NOT EXISTS crowds (account INTEGER PRIMARY KEY, definition TEXT NOT NULL, done INTEGER NOT NULL);
 """
 
 _ACCOUNT_TABLES = (
     "tokens", "records", "uniques", "history", "removed", "links", "labels", "properties", "groups", "owners",
     "forms", "submissions", "visitors", "page_views", "interactions",
+    "crowds",
 )
 
 FIRST_ID = 1001
@@ -99,7 +101,7 @@ class State:
         # Not WAL: a bulk load would be written twice, once to the log and once to the file.
         self.db.execute("PRAGMA journal_mode=PERSIST")
         self.db.execute("PRAGMA synchronous=OFF")   # survives the process, not the machine: enough for a sandbox
-        self.db.execute("PRAGMA cache_size=-262144")
+        self.db.execute("PRAGMA cache_size=-65536")
         self.db.execute("PRAGMA temp_store=MEMORY")
         self.db.executescript(_TABLES)
         self._counted: OrderedDict[tuple[Any, ...], int] = OrderedDict()
