@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from connector.cli.show import console, in_zone, progress_on_terminal, safe, show_document, show_sync
+from connector.errors import ConfigError
 from connector.pipeline.company import Company
 from connector.pipeline.run import RunReport, sync
 from connector.records import Change, ChangeKind
@@ -101,6 +102,11 @@ def _write_requests(pair: SandboxPair) -> int:
 
 def _demo_config(folder: Path, urls: dict[str, str]) -> Config:
     mappings = Path(__file__).parents[2] / "mappings"
+    if not mappings.is_dir():
+        raise ConfigError(
+            [f"{mappings}: no such folder: the demo uses the repository's mappings"],
+            hint="Run it from a clone of the repository: make demo",
+        )
     content: dict[str, Any] = {
         "store": {"url": f"sqlite:///{folder / 'mql.db'}"},
         "companies": {

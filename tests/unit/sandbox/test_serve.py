@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +28,12 @@ def post(url: str, body: dict[str, object]) -> None:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
+
+
+def get(url: str, token: str) -> Any:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
 
 def test_every_seed_is_in_the_account_of_its_name_in_both_crms() -> None:
@@ -78,3 +89,67 @@ def test_stopping_closes_the_door_and_may_be_repeated() -> None:
     pair.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_both_listen_before_either_is_filled_and_neither_shows_half_a_seed(tmp_path: Path) -> None:
+    pair = SandboxPair(tmp_path, load=["mirai"], contacts=12_000).start()
+    try:
+        for url in pair.urls.values():
+            host, port = url.removeprefix("http://").split(":")
+            socket.create_connection((host, int(port)), timeout=5).close()
+        assert not all(fill.done() for fill in pair._fills)
+        ids, after = [], "0"
+        while after:
+            page = get(f"{pair.urls['hubspot']}/crm/v3/objects/contacts?limit=100&after={after}", "pat-sandbox-mirai")
+            ids += [int(one["id"]) for one in page["results"]]
+            after = page.get("paging", {}).get("next", {}).get("after", "")
+        assert len(ids) == 12_000
+        assert ids == sorted(set(ids))
+        leads = get(
+            f"{pair.urls['salesforce']}/services/data/v60.0/query?q=SELECT+count()+FROM+Lead", "session-sandbox-mirai"
+        )
+        assert leads["totalSize"] > 5_000
+    finally:
+        pair.stop()
+
+
+def test_a_start_goes_on_where_a_stop_cut_the_loading_short(tmp_path: Path) -> None:
+    SandboxPair(tmp_path, load=["mirai"], contacts=60_000).start().stop()
+    with SandboxPair(tmp_path, load=["mirai"], contacts=60_000) as pair:
+        assert people_count(pair, "hubspot", "mirai") == 60_000
+
+
+def test_a_size_below_zero_is_refused_before_anything_listens() -> None:
+    with pytest.raises(ControlError, match="contacts is -5"):
+        SandboxPair(contacts=-5).start()
+
+
+@pytest.mark.parametrize(("contacts", "lines"), [(60, 3), (150_000, 2)], ids=["filled", "while_filling"])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_and_removes_its_temporary_state(
+    tmp_path: Path, contacts: int, lines: int, ending: signal.Signals,
+) -> None:
+    command = [sys.executable, "-m", "connector.cli", "sandbox", "--port-hubspot", "0", "--port-salesforce", "0"]
+    with subprocess.Popen(
+        [*command, "--seed", "mirai", "--contacts", str(contacts)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        for _ in range(lines):
+            running.stdout.readline()
+        assert any(tmp_path.iterdir())
+        running.send_signal(ending)
+        assert running.wait(timeout=30) == 0
+        assert running.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_refuses_fewer_people_than_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "connector.cli", "sandbox", "--contacts", "-5"], capture_output=True, text=True,
+        timeout=30, check=False,
+    )
+    assert done.returncode == 2
+    assert "--contacts" in done.stderr
+    assert "-5" in done.stderr

@@ -22,8 +22,8 @@ from connector.adapters.hubspot.sandbox.call import Call
 from connector.adapters.hubspot.sandbox.schema import COMPANY, CONTACT
 from connector.adapters.hubspot.sandbox.state import State
 
-ROWS_IN_A_PART = 10_000
-"""How many rows are made before others get a turn: about a tenth of a second of work."""
+ROWS_IN_A_PART = 5_000
+"""How many rows are made before others get a turn: well under a tenth of a second of work."""
 
 # The people `:start`, `:start` + `:step`, … below `:stop`, as `Crowd` describes them. `did`: how many submissions.
 _NUMBERS = """
