@@ -97,8 +97,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     path: Path
-    settings: Settings
-    in_file: dict[str, Any]
+    # Sections are carried as they are, tokens among them: nothing that prints a Config may print these.
+    settings: Settings = Field(repr=False)
+    in_file: dict[str, Any] = Field(repr=False)
 
     def mapping_path(self, company: str) -> Path:
         """Return the company's mapping file; a relative one is looked for beside config.toml."""

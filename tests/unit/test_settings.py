@@ -105,6 +105,14 @@ def test_environment_wins_over_secret_file_wins_over_toml(tmp_path: Path, monkey
     assert sections["salesforce"]["client_id"] == "id-from-file"
 
 
+def test_secrets_are_in_no_picture_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(secret_variable("mirai", "hubspot", "token"), "pat-very-secret")
+    config = load_config(write(tmp_path, REAL))
+    connections = check_config(config)["mirai"][1]
+    assert connections["hubspot"].token.get_secret_value() == "pat-very-secret"  # type: ignore[attr-defined]
+    assert "very-secret" not in f"{config!r} {config} {connections!r}"
+
+
 def test_relative_store_lies_beside_the_file(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, '[store]\nurl = "sqlite:///data/x.db"\n' + REAL))
     assert config.store_url == f"sqlite:///{tmp_path}/data/x.db"
