@@ -41,6 +41,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
             {"key": c.key, "reason": c.reason, "records": list(c.records)} for c in report.set_aside
         ],
         "outbox": report.outbox,
+        "notices": report.notices,
         "problems": report.problems,
     }
 
@@ -48,7 +49,12 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """Return every intended write."""
     changes = [c for j in plan.judged for c in j.changes] + plan.waiting
-    return {"company": plan.company, "changes": [_change(c) for c in changes], "stopped": plan.stopped}
+    return {
+        "company": plan.company,
+        "changes": [_change(c) for c in changes],
+        "stopped": plan.stopped,
+        "notices": plan.notices,
+    }
 
 
 def explanation_as_json(explanation: Explanation) -> dict[str, Any]:

@@ -98,6 +98,8 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
         out.print(f"  set aside ({safe(conflict.reason)}): {safe(', '.join(conflict.records))}")
     if len(report.set_aside) > _SHOWN:
         out.print(f"  … and {len(report.set_aside) - _SHOWN} more set aside; --json lists all")
+    for notice in report.notices:
+        out.print(f"  [yellow]·[/] {safe(notice)}")
     for problem in report.problems:
         out.print(f"  [yellow]![/] {safe(problem)}")
 
@@ -125,6 +127,8 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
         out.print("[bold]left from an earlier run[/]")
         for change in plan.waiting:
             show_change(out, change, mapping)
+    for notice in plan.notices:
+        out.print(f"[yellow]·[/] {safe(notice)}")
     for crm, why in plan.stopped.items():
         out.print(f"[yellow]![/] {crm}: {safe(why)}; people who have a record there are not in this plan")
     writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)

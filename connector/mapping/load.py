@@ -59,5 +59,10 @@ def judging_fingerprint(mapping: Mapping) -> str:
     return _hash(mapping.model_dump_json())
 
 
+def definition_fingerprint(mapping: Mapping) -> str:
+    """Return a short hash of what the definition says, its version's name left out."""
+    return _hash(mapping.definition.model_dump_json(exclude={"version"}))
+
+
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.mapping.load import judging_fingerprint
+from connector.mapping.load import definition_fingerprint, judging_fingerprint
 from connector.pipeline.check import require_fields
 from connector.pipeline.company import Company, Progress, no_progress
 from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
@@ -31,6 +31,7 @@ class RunReport:
         handed_off: Everybody who became MQL in this run, in the order they were judged.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
         refused: Changes that were given up in this run.
+        notices: What the one who configures should know; nothing went wrong.
         set_aside: Records that may be one human and were not made one, each with the reason.
         outbox: CRM -> state -> how many changes are in it after the run.
     """
@@ -47,6 +48,7 @@ class RunReport:
     handed_off: list[Judged] = field(default_factory=list)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     refused: list[OutboxRow] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     set_aside: list[Conflict] = field(default_factory=list)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -87,6 +89,7 @@ def sync(
         status = "failed"
         try:
             _require_fields_once(company, lease)
+            report.notices = _definition_notices(company, lease)
             report.pulled = pull(company, lease, progress)
             understand(company, lease, progress)
             report.stopped = _stopped(report.pulled)
@@ -115,6 +118,7 @@ class Plan:
         waiting: Changes that an earlier run stored and did not get out.
         judged: People with something to be written, each with their changes.
         stopped: CRM -> why it could not be asked; people who have a record there are not in the plan.
+        notices: What the one who configures should know.
     """
 
     company: str
@@ -122,18 +126,20 @@ class Plan:
     waiting: list[Change]
     judged: list[Judged]
     stopped: dict[str, str]
+    notices: list[str]
 
 
 def plan(company: Company, progress: Progress = no_progress) -> Plan:
     """Pull and judge, and return what `sync` would write; writes nothing to any CRM and stores no decision."""
     with hold_lease(company) as lease:
         _require_fields_once(company, lease)
+        notices = _definition_notices(company, lease)
         pulled = pull(company, lease, progress)
         understand(company, lease, progress)
         stopped = _stopped(pulled)
         batches = [] if unread_streams(company) else judge_dirty(company, lease, stopped)
         judged = [j for batch in batches for j in batch.judged if j.changes]
-        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged, stopped)
+        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged, stopped, notices)
 
 
 def _require_fields_once(company: Company, lease: Lease) -> None:
@@ -142,6 +148,21 @@ def _require_fields_once(company: Company, lease: Lease) -> None:
     if company.store.get_company_state(company.name).get("fields_checked") != fingerprint:
         require_fields(company)
         company.store.set_company_state(lease, fields_checked=fingerprint)
+
+
+def _definition_notices(company: Company, lease: Lease) -> list[str]:
+    """Tell when the definition says something else than when its version was first used."""
+    version, content = company.mapping.definition.version, definition_fingerprint(company.mapping)
+    fact = f"definition:{version}"
+    first = company.store.get_company_state(company.name).get(fact)
+    if first is None:
+        company.store.set_company_state(lease, **{fact: content})
+    if first in (None, content):
+        return []
+    return [
+        f"{company.mapping_file}: the definition has changed and is still called {version!r}: give it a new version, "
+        "so that every score names what it was judged by"
+    ]
 
 
 def _stopped(pulled: list[StreamCounts]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def test_stage_that_sales_moved_between_pull_and_write_stays(crms: Crms, opener:
 
 def test_score_that_fell_to_nothing_is_written_as_nothing(crms: Crms, opener: Opener, tmp_path: Path) -> None:
     with opener("mirai", crms.account) as company:
-        sync(company)
+        assert sync(company).notices == []
         scored = {
             c["properties"]["email"] for c in crms.records("hubspot", "contacts")
             if c["properties"].get("mql_score") == "20"
@@ -95,6 +95,7 @@ def test_score_that_fell_to_nothing_is_written_as_nothing(crms: Crms, opener: Op
     with open_company(changed, "mirai") as company:
         report = sync(company)
         assert report.handed_off == []
+        assert any("still called '2026-11'" in notice for notice in report.notices)
         email = scored.pop()
         assert explain(company, email).judged.decision.score.total_points == 0
     assert contact_of(crms, email, "mql_score")["properties"]["mql_score"] == "0"
