@@ -23,7 +23,7 @@ demo: setup      ## the main job, on two sandbox CRMs
 	@$(BIN)/mql demo
 
 test: setup      ## every test, with ruff, mypy and import-linter among them
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: setup      ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
