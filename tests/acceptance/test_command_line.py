@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -167,23 +167,26 @@ def test_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", mql("--version").stdout)
 
 
-def test_demo_tells_its_story_and_cleans_up() -> None:
-    before = set(Path(tempfile.gettempdir()).glob("mql-demo-*"))
-    shown = mql("demo")
+def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "connector.cli", "demo"], capture_output=True, text=True, timeout=100, check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
     assert shown.returncode == 0, shown.stderr
     assert "write requests in the CRMs' own request logs: 0" in shown.stdout
     assert "【MQL】" in shown.stdout
-    assert set(Path(tempfile.gettempdir()).glob("mql-demo-*")) <= before
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_cleans_up_after_ctrl_c() -> None:
-    before = set(Path(tempfile.gettempdir()).glob("mql-demo-*"))
+def test_demo_cleans_up_after_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "connector.cli", "demo"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as demo:
         assert demo.stdout is not None
         assert "Two sandbox CRMs" in demo.stdout.readline()
         demo.send_signal(signal.SIGINT)
         _, errors = demo.communicate(timeout=30)
     assert demo.returncode == 130
     assert errors == "mql: interrupted; what was stored so far is kept\n"
-    assert set(Path(tempfile.gettempdir()).glob("mql-demo-*")) <= before
+    assert list(tmp_path.iterdir()) == []
