@@ -104,14 +104,6 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
         out.print(f"  [yellow]![/] {safe(problem)}")
 
 
-def show_pulled(out: Console, report: RunReport) -> None:
-    """Print a table of the streams pulled."""
-    table = Table("CRM", "stream", "new", "changed", "unchanged", box=None, padding=(0, 2, 0, 0))
-    for c in report.pulled:
-        table.add_row(c.crm, c.stream, f"{c.new:,}", f"{c.changed:,}", f"{c.unchanged:,}")
-    out.print(table)
-
-
 def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
     """Print every intended write, field by field, before → after; those who would become MQL first."""
     for judged in sorted(plan.judged, key=lambda judged: not judged.decision.hands_off):
