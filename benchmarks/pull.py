@@ -1,107 +1,145 @@
-"""CPU per record of a first pull into the store, as a ratio to a raw client in the same run.
+"""CPU per record of a first load, as a ratio to a raw client that only parses, in the same run.
 
     python benchmarks/pull.py [--contacts 20000] [--rounds 5]
 
-The sandbox runs in a process of its own, so that only the client's CPU is counted (`time.process_time`). The raw
-client fetches the same pages of the same fields with urllib3 (HubSpot) or requests (Salesforce), parses them with
-orjson and stores nothing. Ours is adapter and store as `mql sync` uses them. Rounds alternate, so that a machine
-whose speed drifts harms both; the medians are compared.
+The raw client fetches the same pages of the same fields with urllib3 (HubSpot) or requests (Salesforce), parses them
+with orjson and keeps nothing. Ours is what `mql sync` does: the adapter's pages, the store's transactions. The whole
+path ends with every record durable in the store and normalised to a Contact, read back from the store as `sync`
+reads it. The sandbox has a process of its own, so that only the client's CPU is counted (`time.process_time`).
+Rounds alternate, so that a machine whose speed drifts harms both; the medians are compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 import requests
 import urllib3
+from ground import SESSION, TOKEN, count_requests, make_config, pull_stream, request_of, sandbox, timed
 
 from connector.adapter_kit.protocol import StreamRequest
-from connector.mapping.load import needed_fields
+from connector.cli import spare_the_collector
+from connector.core.normalize import Normalizer
 from connector.pipeline.company import Company, no_progress
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.understand import understand
-from connector.settings import Config, Settings
 from connector.wiring import open_company
 
-MAPPING = Path(__file__).parents[1] / "mappings" / "mirai.toml"
+
+class Subject(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        raw: The raw client: address and fields in, records and requests out.
+        has_history: With the history of the lifecycle stage, where the mapping asks for it.
+    """
+
+    title: str
+    crm: str
+    stream: str
+    raw: Callable[[str, tuple[str, ...]], tuple[int, int]]
+    has_history: bool = True
+
+
+class Figures(NamedTuple):
+    """CPU per record in µs, medians, and requests."""
+
+    records: int
+    raw_requests: int
+    requests: int
+    raw: float
+    adapter: float
+    stored: float
+    whole: float
+    understood: float
 
 
 def main() -> None:
-    """Run the rounds and print the table."""
+    """Run the rounds and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contacts", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    ports = {"hubspot": _free_port(), "salesforce": _free_port()}
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "connector.cli", "sandbox", "--seed", "mirai", "--contacts", str(arguments.contacts),
-         "--port-hubspot", str(ports["hubspot"]), "--port-salesforce", str(ports["salesforce"])],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        urls = {crm: f"http://127.0.0.1:{port}" for crm, port in ports.items()}
-        _wait_for(urls.values())
-        _compare("HubSpot contacts", urls, arguments.rounds, "hubspot", "contacts", _raw_hubspot)
-        _compare("Salesforce leads", urls, arguments.rounds, "salesforce", "leads", _raw_salesforce)
-    finally:
-        sandbox.terminate()
-        sandbox.wait(10)
+    spare_the_collector()
+    with sandbox(arguments.contacts) as urls:
+        for subject in SUBJECTS:
+            print(tell(subject, compare(subject, urls, arguments.rounds), arguments.rounds), flush=True)
 
 
-def _compare(
-    title: str, urls: dict[str, str], rounds: int, crm: str, stream: str,
-    raw: Callable[[str, tuple[str, ...]], tuple[int, int]],
-) -> None:
-    seconds: dict[str, list[float]] = {"raw": [], "pull": [], "understand": []}
-    records = raw_calls = calls = 0
+def compare(subject: Subject, urls: Mapping[str, str], rounds: int) -> Figures:
+    """Measure raw client and product in turn."""
+    crm, stream = subject.crm, subject.stream
+    seconds: dict[str, list[float]] = {name: [] for name in ("raw", "adapter", "stored", "normalised", "understood")}
+    records = raw_requests = sent = 0
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder, open_company(_config(Path(folder), urls), "mirai") as company:
-            fields = needed_fields(company.mapping.crm[crm])[stream]
-            cpu, (records, raw_calls) = _timed(lambda f=fields: raw(urls[crm], f))
-            seconds["raw"].append(cpu / records)
+        with tempfile.TemporaryDirectory() as folder, open_company(make_config(Path(folder), urls), "mirai") as company:
+            request = request_of(company, crm, stream)
+            if not subject.has_history:
+                request = StreamRequest(stream, tuple(f for f in request.fields if not f.startswith("history.")))
+            cpu, _, (records, raw_requests) = timed(lambda r=request: subject.raw(urls[crm], r.fields))
+            seconds["raw"].append(cpu)
+            cpu, _, count = timed(lambda c=company, r=request: sum(
+                len(page.records) for page in c.adapters[crm].pull(r, None)
+            ))
+            assert count == records, f"read {count} of {records}"
+            seconds["adapter"].append(cpu)
             with hold_lease(company) as lease:
-                before = _logged(urls[crm])
-                cpu, stored = _timed(lambda c=company, t=lease, f=fields: _pull(c, t, crm, StreamRequest(stream, f)))
-                calls = _logged(urls[crm]) - before
+                before = count_requests(urls, crm)
+                cpu, _, stored = timed(lambda c=company, t=lease, r=request: pull_stream(c, t, crm, r))
+                sent = count_requests(urls, crm) - before
                 assert stored == records, f"stored {stored} of {records}"
-                seconds["pull"].append(cpu / records)
-                cpu, _ = _timed(lambda c=company, t=lease: understand(c, t, no_progress))
-                seconds["understand"].append(cpu / records)
-    medians = {name: statistics.median(values) * 1e6 for name, values in seconds.items()}
-    print(f"{title}: {records:,} records, {rounds} rounds, medians of CPU per record")
-    print(f"  raw client, nothing stored       {medians['raw']:7.1f} µs   1.0×   {raw_calls} requests")
-    ratio = medians["pull"] / medians["raw"]
-    print(f"  pull into the store              {medians['pull']:7.1f} µs   {ratio:.1f}×   {calls} requests")
-    whole = medians["pull"] + medians["understand"]
-    print(f"  pull, store, normalise, identity {whole:7.1f} µs   {whole / medians['raw']:.1f}×")
+                seconds["stored"].append(cpu)
+                cpu, _, normalised = timed(lambda c=company: _normalise(c, crm, stream))
+                assert normalised == records, f"normalised {normalised} of {records}"
+                seconds["normalised"].append(cpu)
+                cpu, _, _ = timed(lambda c=company, t=lease: understand(c, t, no_progress))
+                seconds["understood"].append(cpu)
+    cpu = {name: statistics.median(values) / records * 1e6 for name, values in seconds.items()}
+    return Figures(
+        records, raw_requests, sent, cpu["raw"], cpu["adapter"], cpu["stored"], cpu["stored"] + cpu["normalised"],
+        cpu["stored"] + cpu["understood"],
+    )
 
 
-def _pull(company: Company, lease: Any, crm: str, request: StreamRequest) -> int:
-    stored = 0
-    for page in company.adapters[crm].pull(request, None):
-        stored += company.store.save_page(
-            lease, crm, request.stream, page.records, page.cursor, company.clock()
-        ).new
-    return stored
+def tell(subject: Subject, figures: Figures, rounds: int) -> str:
+    """The figures as lines of text."""
+    rows = (
+        ("raw client, nothing kept", figures.raw), ("adapter alone, nothing kept", figures.adapter),
+        ("pull into the store", figures.stored), ("whole path: pull, store, normalise", figures.whole),
+        ("pull, store, normalise, identity, activities", figures.understood),
+    )
+    lines = [f"{subject.title}: {figures.records:,} records, {rounds} rounds, medians of CPU per record"]
+    lines += [f"  {name:<46}{value:7.1f} µs  {value / figures.raw:5.1f}×" for name, value in rows]
+    lines.append(f"  requests                                      {figures.requests:7}     raw {figures.raw_requests}")
+    return "\n".join(lines)
+
+
+def _normalise(company: Company, crm: str, stream: str) -> int:
+    normalizer, count = Normalizer(company.mapping), 0
+    for record in company.store.scan_stream(company.name, crm, stream):
+        normalizer.contact(record.key, record.modified_at, record.payload)
+        count += 1
+    return count
 
 
 def _raw_hubspot(url: str, fields: tuple[str, ...]) -> tuple[int, int]:
-    pool = urllib3.PoolManager(headers={"Authorization": "Bearer pat-sandbox-mirai"})
+    pool = urllib3.PoolManager(headers={"Authorization": f"Bearer {TOKEN}"})
+    # A field's history is no plain property; it has a parameter of its own, and pages of half the size.
+    histories = [name.removeprefix("history.") for name in fields if name.startswith("history.")]
+    query = [("limit", "50" if histories else "100")]
+    query += [("properties", name) for name in fields if not name.startswith("history.")]
+    query += [("propertiesWithHistory", name) for name in histories]
     records = calls = 0
     after: str | None = ""
     while after is not None:
-        query = [("limit", "100"), *(("properties", f) for f in fields), *([("after", after)] if after else [])]
-        page = orjson.loads(pool.request("GET", f"{url}/crm/v3/objects/contacts", fields=query).data)
+        asked = [*query, *([("after", after)] if after else [])]
+        page = orjson.loads(pool.request("GET", f"{url}/crm/v3/objects/contacts", fields=asked).data)
         calls += 1
         records += len(page["results"])
         after = page.get("paging", {}).get("next", {}).get("after")
@@ -110,7 +148,7 @@ def _raw_hubspot(url: str, fields: tuple[str, ...]) -> tuple[int, int]:
 
 def _raw_salesforce(url: str, fields: tuple[str, ...]) -> tuple[int, int]:
     session = requests.Session()
-    session.headers["Authorization"] = "Bearer session-sandbox-mirai"
+    session.headers["Authorization"] = f"Bearer {SESSION}"
     names = ",".join(dict.fromkeys(("Id", "SystemModstamp", *fields)))
     path: str | None = "/services/data/v67.0/query"
     query: dict[str, str] | None = {"q": f"SELECT {names} FROM Lead ORDER BY SystemModstamp, Id"}
@@ -123,48 +161,11 @@ def _raw_salesforce(url: str, fields: tuple[str, ...]) -> tuple[int, int]:
     return records, calls
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.process_time()
-    result = work()
-    return time.process_time() - started, result
-
-
-def _logged(url: str) -> int:
-    return len(requests.get(f"{url}/_sandbox/requests", timeout=60).json()["requests"])
-
-
-def _config(folder: Path, urls: dict[str, str]) -> Config:
-    content: dict[str, Any] = {
-        "store": {"url": f"sqlite:///{folder / 'mql.db'}"},
-        "companies": {"mirai": {
-            "mapping": str(MAPPING),
-            "hubspot": {"base_url": urls["hubspot"], "token": "pat-sandbox-mirai"},
-            "salesforce": {"base_url": urls["salesforce"], "client_id": "sandbox-mirai",
-                           "client_secret": "secret-sandbox-mirai"},
-        }},
-    }
-    return Config(path=folder / "bench.toml", settings=Settings(**content), in_file=content)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(urls: Any) -> None:
-    deadline = time.monotonic() + 120
-    for url in urls:
-        while True:
-            try:
-                requests.get(f"{url}/_sandbox/clock", timeout=60)
-                break
-            except requests.ConnectionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-
+SUBJECTS = (
+    Subject("HubSpot contacts with their stage history", "hubspot", "contacts", _raw_hubspot),
+    Subject("HubSpot contacts without it", "hubspot", "contacts", _raw_hubspot, has_history=False),
+    Subject("Salesforce leads", "salesforce", "leads", _raw_salesforce),
+)
 
 if __name__ == "__main__":
     main()

@@ -4,6 +4,7 @@
     |-- ConfigError             stop before starting; lists every problem of a file at once; exit code 2
     |-- RetryableError          try again later
     |   |-- RateLimitedError    ... not before `retry_after_seconds`
+    |   |   `-- BudgetSpentError    ... our own share of the CRM's daily calls is used up; nothing was sent
     |   `-- UnavailableError    ... the CRM is down or answered rubbish
     |       `-- UnreachableError    ... nothing listens at its address, or the network is down
     |-- OutcomeUnknownError     a write went out and its answer never came: look it up, never send it blindly again
@@ -12,6 +13,7 @@
     |   |-- AuthError           the credential is refused
     |   |-- AccessDeniedError   a right is missing, named in the message
     |   `-- ApiChangedError     the CRM no longer knows something we ask for
+    |       `-- FieldsMissingError  ... namely these fields of one stream: pause them and go on
     `-- StoreError              stop the run: the database is locked, full, or of another version
         |-- LeaseHeldError      another run of this company is at work; come back later
         `-- LeaseLostError      another run of this company took over
@@ -78,6 +80,10 @@ class RateLimitedError(RetryableError):
         self.limit = limit
 
 
+class BudgetSpentError(RateLimitedError):
+    """Our share of the CRM's daily calls is used up, by our own count or by the CRM's figures; nothing was sent."""
+
+
 class UnavailableError(RetryableError):
     """The CRM did not answer, or not with what it promises."""
 
@@ -116,6 +122,20 @@ class AccessDeniedError(FatalError):
 
 class ApiChangedError(FatalError):
     """An object, a field or an endpoint we rely on is not there."""
+
+
+class FieldsMissingError(ApiChangedError):
+    """Fields that we ask for are gone, or hidden from our user: the others can still be read.
+
+    Attributes:
+        fields: Their names as the mapping spells them.
+    """
+
+    def __init__(
+        self, message: str, *, fields: Sequence[str], hint: str = "", crm: str = "", request_id: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, crm=crm, request_id=request_id)
+        self.fields = tuple(fields)
 
 
 class StoreError(ConnectorError):

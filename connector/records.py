@@ -90,6 +90,39 @@ class RawRecord(NamedTuple):
     links: Mapping[str, tuple[str, ...]] = {}
 
 
+class RemovalKind(StrEnum):
+    """What became of a record that its CRM no longer shows."""
+
+    DELETED = "deleted"
+    """Out of everyday view, in an archive or a recycle bin, or simply not to be found: it may come back."""
+    MERGED = "merged"
+    """Taken up by another record of the same stream, which goes on for both."""
+    ERASED = "erased"
+    """Gone for good, by the CRM's own word: it cannot bring the record back, so nothing of it is kept here either."""
+
+
+class Removal(NamedTuple):
+    """One record that its CRM no longer shows.
+
+    Attributes:
+        removed_at: When, as far as the CRM says; else when it was noticed.
+        merged_into: MERGED: the remote id of the record that goes on, which may have been merged away itself since.
+    """
+
+    stream: str
+    remote_id: str
+    kind: RemovalKind
+    removed_at: datetime
+    merged_into: str = ""
+
+
+class StageMove(NamedTuple):
+    """Since when a record stood in a stage, by its CRM's own history."""
+
+    stage: Stage
+    moved_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One CRM record of a human, in our words.
@@ -103,6 +136,7 @@ class Contact:
         owner_id: The owner's remote id in the same CRM, or empty.
         superseded_by: For a converted lead, the contact that replaced it: written to instead.
         problems: What could not be understood, one line each, without personal data.
+        stage_moves: The stages it stood in, oldest first, where the mapping asks for the history.
     """
 
     key: RecordKey
@@ -114,6 +148,7 @@ class Contact:
     owner_id: str = ""
     superseded_by: RecordKey | None = None
     problems: tuple[str, ...] = ()
+    stage_moves: tuple[StageMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +163,8 @@ class Activity:
         is_dated_once: The CRM gives no date of its own for it (a step of a counter, an empty date field):
             `occurred_at` is when it was first seen, and a later one does not replace it. What is read from the
             ledger no longer says so.
+        same_as: Names of the same real thing beside its own source record: `str(RecordKey)` of another record that
+            tells of it, or a name that several systems share, such as `message:` and a mail's message id.
     """
 
     activity_id: str
@@ -137,6 +174,7 @@ class Activity:
     title: str
     crm: str
     is_dated_once: bool = field(default=False, compare=False)
+    same_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

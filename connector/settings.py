@@ -36,6 +36,19 @@ class StoreSettings(BaseModel):
     url: str = "sqlite:///var/mql.db"
 
 
+class SyncSettings(BaseModel):
+    """How often a run looks for removals that a pull does not bring along.
+
+    Attributes:
+        removals_every_hours: The lists of removed records are read at most once in so many hours; 0: with every run.
+        sweep_every_days: In so many days each record whose removal no list tells of is asked for once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    removals_every_hours: float = Field(default=6, ge=0, le=24 * 7)
+    sweep_every_days: float = Field(default=7, gt=0, le=90)
+
+
 class CompanySettings(BaseModel):
     """One company: its mapping file, and a section for each CRM (kept as it is for the CRM's adapter)."""
 
@@ -61,6 +74,7 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__",
     )
     store: StoreSettings = StoreSettings()
+    sync: SyncSettings = SyncSettings()
     companies: dict[str, CompanySettings] = Field(min_length=1)
     secrets_dir: Path | None = None
 

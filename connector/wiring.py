@@ -17,6 +17,7 @@ from connector.errors import AuthError, ConfigError
 from connector.mapping.load import load_mapping, needed_fields
 from connector.mapping.model import Mapping
 from connector.mapping.problems import problems_of
+from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
 from connector.settings import ENVIRONMENT_PREFIX, Config
 from connector.store import open_store
@@ -83,8 +84,11 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
             adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
             stack.callback(adapter.close)
             built[crm] = adapter
+        company = Company(name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync)
+        open_budgets(company)
+        stack.callback(save_calls, company)
         try:
-            yield Company(name, mapping, str(config.mapping_path(name)), built, store, clock)
+            yield company
         except AuthError as error:
             error.hint = f"{error.hint} {where_the_credential_is(name, error.crm, connections)}".strip()
             raise

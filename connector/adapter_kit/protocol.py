@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from connector.records import Change, RawRecord, Receipt, Value
+from connector.adapter_kit.limits import Meter
+from connector.records import Change, RawRecord, Receipt, Removal, Value
 
 Cursor = str
 """The saved position of one stream between runs. Opaque: only the adapter that wrote it reads it (JSON)."""
@@ -30,6 +31,9 @@ class StreamInfo:
         cursor_field: The field the cursor walks along, as the CRM spells it.
         fixed_fields: The payload's fields where the CRM has no schema to ask (form submissions).
         is_writable: STAGE and SCORE changes may be written to its records.
+        freshness_seconds: How old its contents may get: it is asked at most once in this time. 0: with every run.
+        lists_removed: `pull_removed` finds removals of this stream that `pull` does not bring along.
+        is_swept: Some removals of this stream are only found by asking for the records one has (`find_removed`).
     """
 
     name: str
@@ -38,6 +42,9 @@ class StreamInfo:
     is_people: bool = False
     fixed_fields: tuple[str, ...] = ()
     is_writable: bool = False
+    freshness_seconds: float = 0.0
+    lists_removed: bool = False
+    is_swept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,15 @@ class StreamRequest(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some records, and the cursor that is safe once they are stored."""
+    """Some records, and the cursor that is safe once they are stored.
+
+    Attributes:
+        removals: Records that are no longer there, as far as this page tells; told again they are harmless.
+    """
 
     records: Sequence[RawRecord]
     cursor: Cursor
+    removals: Sequence[Removal] = ()
 
 
 class Adapter(Protocol):
@@ -98,11 +110,13 @@ class Adapter(Protocol):
         lost_note_seconds: How long after a NOTE was sent and its answer lost the CRM may still carry it out. Only
             then is it sure that a note that cannot be found was not made; 0 where the CRM itself refuses a second
             one of the same key.
+        meter: Counts every request that is sent, and stops them at our share of the CRM's daily calls.
     """
 
     name: str
     streams: Mapping[str, StreamInfo]
     lost_note_seconds: float
+    meter: Meter
 
     def check(self) -> AccountCheck:
         """Prove the credential. Raises AuthError, AccessDeniedError or UnavailableError."""
@@ -114,7 +128,32 @@ class Adapter(Protocol):
         """Yield what changed since the cursor, oldest first where the CRM allows; everything when it is None.
 
         Restartable after any page; a page handed twice is harmless; nothing is missed. A run over an unchanged
-        stream may yield no page at all, or a page without records that only moves the cursor.
+        stream may yield no page at all, or a page without records that only moves the cursor. What the CRM tells of
+        removals along the way comes with the pages.
+
+        Raises:
+            FieldsMissingError: Some of the fields are gone or hidden; without them the pull goes on from its cursor.
+        """
+
+    def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
+        """Hear what will be pulled next, so that what the CRM can be asked together is asked together.
+
+        May do nothing. What it does never changes what `pull` gives, and an error of one stream comes out of that
+        stream's `pull`.
+        """
+
+    def pull_removed(self, stream: str, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield the removals since the cursor that `pull` does not tell of, in pages without records.
+
+        Costs a listing, so it runs on a slower rhythm than `pull`; only asked of streams with `lists_removed`.
+        Restartable and harmless when told twice, like `pull`. A record that was never there may be among them.
+        """
+
+    def find_removed(self, stream: str, remote_ids: Sequence[str]) -> Sequence[Removal]:
+        """Return what became of those of these records that are no longer there; nothing about the others.
+
+        A record is ERASED only when the CRM itself shows that it can no longer be brought back; one that is just
+        not to be found is DELETED.
         """
 
     def read_back(

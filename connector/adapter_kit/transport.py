@@ -101,7 +101,7 @@ def send(request: Callable[[], Answer], *, crm: str, is_write: bool, classify: C
 
 def _is_worth_retrying(error: BaseException) -> bool:
     if isinstance(error, RateLimitedError):
-        return error.limit != "daily" and (error.retry_after_seconds or 0) <= LONGEST_WAIT_SECONDS
+        return error.limit not in ("daily", "budget") and (error.retry_after_seconds or 0) <= LONGEST_WAIT_SECONDS
     return isinstance(error, RetryableError)
 
 

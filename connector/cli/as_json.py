@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from connector.cli.show import status_of
+from connector.pipeline.budget import CrmEstimate
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, Document, Reason, Score
@@ -30,9 +32,11 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "finished_at": _at(report.finished_at),
         "pulled": [
             {"crm": c.crm, "stream": c.stream, "new": c.new, "changed": c.changed, "unchanged": c.unchanged,
-             "error": c.error or None}
+             "error": c.error or None, "is_fresh": c.is_fresh}
             for c in report.pulled
         ],
+        "removed": [asdict(c) | {"error": c.error or None} for c in report.removed.counts],
+        "erased_count": report.removed.erased_count,
         "judged_count": report.judged_count,
         "waiting_count": report.waiting_count,
         "handed_off": [_judged(j) for j in report.handed_off],
@@ -41,6 +45,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
             {"key": c.key, "reason": c.reason, "records": list(c.records)} for c in report.set_aside
         ],
         "outbox": report.outbox,
+        "calls": {crm: count._asdict() for crm, count in report.calls.items()},
         "notices": report.notices,
         "problems": report.problems,
     }
@@ -53,6 +58,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "company": plan.company,
         "changes": [_change(c) for c in changes],
         "stopped": plan.stopped,
+        "unread": plan.unread,
         "notices": plan.notices,
     }
 
@@ -68,7 +74,8 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
         "attributes": dict(person.attributes),
         "records": [
             {"crm": c.key.crm, "stream": c.key.stream, "remote_id": c.key.remote_id,
-             "stage": c.stage.value if c.stage else None}
+             "stage": c.stage.value if c.stage else None,
+             "stage_moves": [{"stage": m.stage.value, "moved_at": _at(m.moved_at)} for m in c.stage_moves]}
             for c in person.contacts
         ],
         "definition": score.definition,
@@ -89,6 +96,18 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
              "record": str(w.change.record),
              "remote_id": w.remote_id or None, "reason": w.reason or None, "updated_at": _at(w.updated_at)}
             for w in explanation.writes
+        ],
+    }
+
+
+def estimate_as_json(company: str, estimates: list[CrmEstimate]) -> dict[str, Any]:
+    """Return what the next pull takes."""
+    return {
+        "company": company,
+        "crms": [
+            {"crm": e.crm, "calls": e.calls, "allowed": e.allowed, "left": e.left,
+             "streams": [s._asdict() for s in e.streams], "error": str(e.error) if e.error else None}
+            for e in estimates
         ],
     }
 

@@ -113,10 +113,11 @@ def sandbox(
 @app.command
 def check(company: str | None = None, /) -> int:
     """Check the configuration, then ask each CRM whether credentials, rights and mapped fields are as they must be."""
-    from connector.cli.show import console, show_check, show_unmatched
+    from connector.cli.show import console, show_check, show_unmatched, show_unused
     from connector.errors import AuthError
     from connector.pipeline.check import check_live
     from connector.reports.unmatched import unmatched_values
+    from connector.reports.unused import unused_names
     from connector.settings import load_config
     from connector.wiring import check_config, open_company, where_the_credential_is
 
@@ -131,6 +132,7 @@ def check(company: str | None = None, /) -> int:
                 )
                 exit_code = 2 if found.problems else exit_code or (found.error.exit_code if found.error else 0)
             show_unmatched(out, name, unmatched_values(opened))
+            show_unused(out, name, unused_names(opened))
     return exit_code
 
 
@@ -149,14 +151,22 @@ def setup(company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] =
 
 
 @app.command
-def sync(company: str, /, *, json: Json = False) -> int:
-    """Pull what changed, score it, and write the MQLs back."""
+def sync(
+    company: str, /, *, fresh: Annotated[bool, Parameter(negative="")] = False,
+    erase_all: Annotated[bool, Parameter(negative="")] = False, json: Json = False,
+) -> int:
+    """Pull what changed, score it, and write the MQLs back.
+
+    Args:
+        fresh: Ask also what was read a short time ago (owners, forms and the like).
+        erase_all: Erase what the CRMs say is erased, however much it is.
+    """
     from connector.cli.show import console, progress_on_terminal, show_sync
     from connector.pipeline.run import sync as run_sync
 
     with _open(company) as opened:
         with progress_on_terminal() as progress:
-            report = run_sync(opened, progress)
+            report = run_sync(opened, progress, ask_all=fresh, erase_all=erase_all)
         if json:
             from connector.cli.as_json import print_json, sync_as_json
 
@@ -181,7 +191,24 @@ def plan(company: str, /, *, json: Json = False) -> int:
             print_json(plan_as_json(planned))
         else:
             show_plan(console(), planned, opened.mapping)
-    return 1 if planned.stopped else 0
+    return 1 if planned.stopped or planned.unread else 0
+
+
+@app.command
+def estimate(company: str, /, *, json: Json = False) -> int:
+    """Tell how many calls the next pull takes, which part of ours that is, and how many are left today."""
+    from connector.cli.show import console, show_estimate
+    from connector.pipeline.budget import estimate as ask
+
+    with _open(company) as opened:
+        estimates = ask(opened)
+        if json:
+            from connector.cli.as_json import estimate_as_json, print_json
+
+            print_json(estimate_as_json(company, estimates))
+        else:
+            show_estimate(console(), company, estimates)
+    return 1 if any(estimate.error for estimate in estimates) else 0
 
 
 @app.command

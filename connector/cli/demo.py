@@ -90,7 +90,7 @@ def _show_card(out: Console, company: Company, change: Change) -> None:
 
 def _write_requests(pair: SandboxPair) -> int:
     """Return how many requests that change something the CRMs have logged, by their own account of themselves."""
-    reading = ("/search", "/batch/read", "/token", "/query")
+    reading = ("/search", "/batch/read", "/token", "/query", "/composite")
     count = 0
     for url in pair.urls.values():
         log: list[dict[str, Any]] = requests.get(f"{url}/_sandbox/requests", timeout=30).json()["requests"]

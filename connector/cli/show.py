@@ -14,9 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from connector.mapping.model import Mapping
+from connector.pipeline.budget import CallCount, CrmEstimate
 from connector.pipeline.check import CrmCheck
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
+from connector.pipeline.removals import RemovedReport
 from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, ChangeKind, Document, Value
 from connector.reports.explain import Explanation
@@ -54,7 +56,8 @@ def progress_on_terminal() -> Iterator[Progress]:
     with screen.status("starting") as status:
 
         def show(step: Step) -> None:
-            status.update(f"{step.phase.replace('_', ' ')}: {step.what} {step.done:,}")
+            done = f" {step.done:,}" if step.done else ""
+            status.update(f"{step.phase.replace('_', ' ')}: {step.what}{done}")
 
         yield show
 
@@ -70,6 +73,8 @@ def show_check(out: Console, company: str, found: CrmCheck, credential: str) -> 
     out.print(f"{mark} {company} {found.crm}: account {safe(found.account)}")
     for problem in found.problems:
         out.print(f"    {safe(problem)}")
+    for notice in found.notices:
+        out.print(f"    [yellow]·[/] {safe(notice)}")
     if any("write_back" in problem and "no field" in problem for problem in found.problems):
         out.print(f"    `mql setup {company}` creates the fields we write.")
 
@@ -83,6 +88,27 @@ def show_unmatched(out: Console, company: str, unmatched: list[Unmatched]) -> No
         out.print(f"  {company}: {attribute} has values that \\[values.{table}] does not know: {shown}{more}")
 
 
+def show_unused(out: Console, company: str, unused: list[str]) -> None:
+    """Print what the mapping names and nothing stored has."""
+    for line in unused:
+        out.print(f"  {company}: {safe(line)}")
+
+
+def show_estimate(out: Console, company: str, estimates: list[CrmEstimate]) -> None:
+    """Print the calls that the next pull takes, by CRM and stream."""
+    for estimate in estimates:
+        if estimate.error is not None:
+            out.print(f"[red]✗[/] {company} {estimate.crm}: {safe(estimate.error)}")
+            continue
+        left = "" if estimate.left is None else f"; {estimate.left:,} left for reading today"
+        out.print(f"{safe(company)} {safe(estimate)}{left}")
+        for stream in estimate.streams:
+            calls = "refused" if stream.calls is None else f"{stream.calls:,}"
+            out.print(f"  {calls:>9}  {stream.stream}{' (first time)' if stream.is_first_load else ''}")
+        if estimate.left is not None and estimate.calls > estimate.left:
+            out.print("  more than is left today: the run stops there, keeps what it has, and the next ones go on")
+
+
 def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     """Print what a run did."""
     new = sum(c.new for c in report.pulled)
@@ -94,6 +120,11 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     for crm, outcomes in report.outcomes.items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())) or "nothing to write"
         out.print(f"  {crm}: {said}")
+    if line := removed_line(report.removed):
+        out.print(f"  {line}")
+    if fresh := [f"{c.crm} {c.stream}" for c in report.pulled if c.is_fresh]:
+        out.print(f"  not asked, read a short time ago: {safe(', '.join(fresh))} (--fresh asks all)")
+    out.print(f"  calls: {safe('; '.join(calls_line(crm, count) for crm, count in report.calls.items()))}")
     for conflict in report.set_aside[:_SHOWN]:
         out.print(f"  set aside ({safe(conflict.reason)}): {safe(', '.join(conflict.records))}")
     if len(report.set_aside) > _SHOWN:
@@ -102,6 +133,22 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
         out.print(f"  [yellow]·[/] {safe(notice)}")
     for problem in report.problems:
         out.print(f"  [yellow]![/] {safe(problem)}")
+
+
+def removed_line(removed: RemovedReport) -> str:
+    """Return what was found removed in one line; empty when nothing was."""
+    sums = {
+        "deleted": sum(c.deleted for c in removed.counts), "merged": sum(c.merged for c in removed.counts),
+        "erased here": removed.erased_count, "back again": sum(c.brought_back for c in removed.counts),
+    }
+    said = ", ".join(f"{number:,} {what}" for what, number in sums.items() if number)
+    return f"looked for removed records: {said}" if said else ""
+
+
+def calls_line(crm: str, count: CallCount) -> str:
+    """Return a run's calls to one CRM in one line: `hubspot 41, today 1,204 of our 312,500`."""
+    allowed = f" of our {count.allowed:,}" if count.allowed is not None else ""
+    return f"{crm} {count.sent:,}, today {count.today:,}{allowed}"
 
 
 def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
@@ -123,6 +170,11 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
         out.print(f"[yellow]·[/] {safe(notice)}")
     for crm, why in plan.stopped.items():
         out.print(f"[yellow]![/] {crm}: {safe(why)}; people who have a record there are not in this plan")
+    if plan.unread:
+        out.print(f"[yellow]![/] nobody was judged: not yet read once: {safe(', '.join(plan.unread))}")
+        for count in plan.pulled:
+            if count.error and count.crm not in plan.stopped and f"{count.crm} {count.stream}" in plan.unread:
+                out.print(f"[yellow]![/] {count.crm} {count.stream}: {safe(count.error)}")
     writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
     new = sum(judged.decision.hands_off for judged in plan.judged)
     out.print(f"{new} would become MQL, {writes} write(s) planned; nothing was written.")
@@ -159,6 +211,9 @@ def show_explanation(out: Console, explanation: Explanation) -> None:
     for contact in person.contacts:
         stage = f", stage {contact.stage.value}" if contact.stage else ""
         out.print(f"  {safe(contact.key)}{stage}")
+        if contact.stage_moves:
+            moves = [f"{move.stage.value} {in_zone(move.moved_at, mapping)}" for move in contact.stage_moves]
+            out.print(f"    stages: {' → '.join(moves)}")
     out.print(f"definition {safe(score.definition)}, threshold {points(definition.threshold_points)}")
     table = Table("points", "rule", "because of", "when", box=None, padding=(0, 2, 0, 2))
     for column in table.columns:

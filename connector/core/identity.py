@@ -2,12 +2,16 @@
 
 The rules, in this order:
 
-1. A record that replaced another (a converted lead's contact) is the same human: the CRM itself did it.
+1. A record that replaced another (a converted lead's contact, or what a record was merged into) is the same human:
+   the CRM itself did it. Records that were merged go by each other's names for ever: a link to the one that is gone
+   is a link to the one that goes on. What the one that is gone last said of itself, its addresses and links, goes on
+   to make records one, but tells nothing else about the human.
 2. A link id from one record to another makes them one, unless e-mail says otherwise: when both have addresses, share
    none, and both have names that differ, the link is set aside (`link_contradicts_email`). Records that link to one
    that is not here are one just so: those it replaced for certain, the others unless any two contradict each other.
 3. A shared normalised address, primary or not, makes records one. Exception: a role mailbox (`info@`, `sales@`, ...)
-   whose records carry different names makes nobody one and belongs to nobody (`shared_role_mailbox`).
+   whose records carry different names makes nobody one and belongs to nobody (`shared_role_mailbox`). The name of a
+   record that is gone only counts where the one that goes on does not have the mailbox.
 4. A name alone never makes two records one.
 
 What is set aside is reported as a Conflict, unless other rules made its records one person all the same.
@@ -29,6 +33,7 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from connector.core.merged import Merge, MergedRecords
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.records import Contact, Person, RecordKey, Stage, Value
 
@@ -51,7 +56,7 @@ def normalize_email(text: str) -> str | None:
 
     Only the syntax is looked at, never DNS; reserved domains such as `.example` and `.test` do.
     """
-    candidate = unicodedata.normalize("NFKC", text).strip().lower()
+    candidate = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip().lower()
     if not candidate or len(candidate) > _MAX_EMAIL_LENGTH:
         return None
     local, _, domain = candidate.rpartition("@")
@@ -97,11 +102,12 @@ class Resolution:
     """Who is who.
 
     Attributes:
-        people: Person id -> their records, in order.
+        people: Person id -> their records, in order, for everybody who has any.
         keys: Person id -> every subject that is theirs, in the spelling of `Activity.subject`: `str(RecordKey)` of
-            their records and of those these link to that are not here, `email:` with each address, and former
-            addresses that no record has now. No key belongs to two people. Known people who have no record left
-            are among them, with their former addresses alone.
+            their records, of those merged into these, and of those they link to that are not here, `email:` with
+            each address, and former addresses that no record has now. No key belongs to two people. Known people
+            who have no record left are among them, with their former addresses and merged records alone, as is who
+            is only known by records that are gone.
         aliases: Person id that lost in a merge -> the one that goes on.
         conflicts: What was set aside.
     """
@@ -121,7 +127,8 @@ def new_ids(record: RecordKey) -> Iterator[str]:
 
 
 def resolve(
-    contacts: Sequence[Contact], existing: Mapping[str, str], taken: Collection[str] = frozenset()
+    contacts: Sequence[Contact], existing: Mapping[str, str], taken: Collection[str] = frozenset(),
+    merges: Iterable[Merge] = (), former: Iterable[Contact] = (),
 ) -> Resolution:
     """Find out which records are one human. The answer does not depend on the order of `contacts`.
 
@@ -136,9 +143,16 @@ def resolve(
         existing: Key as in `Resolution.keys` -> person id of the last resolution; all keys of each person named.
         taken: Ids that no new person may get, because somebody who is not concerned here has them: a person keeps
             an id made from a record that has long been somebody else's.
+        merges: Every merge of the groups that any of these records, or any they link to, are in.
+        former: Those that were merged away among these groups, as their CRM last showed them.
     """
-    by_key = {c.key: c for c in sorted(contacts, key=lambda c: c.key)}
-    bonds = [*_link_bonds(by_key), *_email_bonds(by_key)]
+    living = {c.key for c in contacts}
+    gone = [c for c in former if c.key not in living]
+    by_key = {c.key: c for c in sorted((*contacts, *gone), key=lambda c: c.key)}
+    merged = MergedRecords(merges)
+    bonds = [
+        *_merge_bonds(by_key, merged), *_link_bonds(by_key, living, merged), *_email_bonds(by_key, living, merged),
+    ]
     union = _Union(by_key)
     for bond in bonds:
         for other in bond.together[1:]:
@@ -149,18 +163,21 @@ def resolve(
     for bond in bonds:
         concerned = bond.concerned(union)
         if concerned:
-            conflicts.append(Conflict(bond.key, bond.reason, concerned))
+            shown = {key if key in living else merged.end(key) for key in concerned}
+            conflicts.append(Conflict(bond.key, bond.reason, tuple(sorted(shown))))
         if bond.together or not concerned:
-            owned[union.find((bond.together or bond.aside)[0])].add(bond.key)
-    ids, aliases = _assign_ids(groups, list(owned.values()), existing, taken)
+            owned[union.find((bond.together or bond.aside)[0])].update((bond.key, *bond.names))
+    names = [tuple(sorted({name for key in group for name in merged.names(key)})) for group in groups]
+    people = [tuple(key for key in group if key in living) for group in groups]
+    ids, aliases = _assign_ids(people, names, list(owned.values()), existing, taken)
     keys = dict(zip(ids, owned.values()))
-    named = {bond.key for bond in bonds}
+    named = {key for bond in bonds for key in (bond.key, *bond.names)}
     for key, known in existing.items():
-        former = keys.setdefault(aliases.get(known, known), set())
-        if key.startswith("email:") and key not in named:
-            former.add(key)
+        own = keys.setdefault(aliases.get(known, known), set())
+        if key not in named and (key.startswith("email:") or RecordKey.parse(key) in merged):
+            own.add(key)
     return Resolution(
-        people=dict(zip(ids, groups)),
+        people={person_id: records for person_id, records in zip(ids, people) if records},
         keys={person_id: frozenset(own) for person_id, own in keys.items()},
         aliases=aliases,
         conflicts=tuple(conflicts),
@@ -245,12 +262,14 @@ class _Bond(NamedTuple):
     Attributes:
         together: Those it makes one human, whose key it is.
         aside: Those it does not: set aside, unless something else makes them one human with the others.
+        names: Further keys of whoever has this one: the record's names from before it was merged.
     """
 
     key: str
     reason: str
     together: tuple[RecordKey, ...]
     aside: tuple[RecordKey, ...]
+    names: tuple[str, ...] = ()
 
     def concerned(self, union: _Union) -> tuple[RecordKey, ...]:
         """Return the records that stayed apart, one for all of `together`; none when all are one human."""
@@ -261,42 +280,70 @@ class _Bond(NamedTuple):
         return tuple(sorted((first, *outside))) if outside else ()
 
 
-def _email_bonds(by_key: Mapping[RecordKey, Contact]) -> list[_Bond]:
+def _email_bonds(
+    by_key: Mapping[RecordKey, Contact], living: Collection[RecordKey], merged: MergedRecords,
+) -> list[_Bond]:
     by_email: dict[str, list[Contact]] = {}
     for contact in by_key.values():
         for email in contact.emails:
             by_email.setdefault(email, []).append(contact)
     return [
         _bond(f"email:{email}", "shared_role_mailbox", owners,
-              owners if _is_role_mailbox(email) and len(set(_names(owners))) > 1 else [])
+              owners if _is_role_mailbox(email) and _is_shared(owners, living, merged) else [])
         for email, owners in sorted(by_email.items())
     ]
 
 
-def _link_bonds(by_key: Mapping[RecordKey, Contact]) -> list[_Bond]:
+def _is_shared(owners: Sequence[Contact], living: Collection[RecordKey], merged: MergedRecords) -> bool:
+    going_on = {merged.end(c.key) for c in owners if c.key in living}
+    return len(set(_names(c for c in owners if c.key in living or merged.end(c.key) not in going_on))) > 1
+
+
+def _merge_bonds(by_key: Mapping[RecordKey, Contact], merged: MergedRecords) -> list[_Bond]:
+    ends = sorted({merged.end(key) for key in by_key if key in merged})
+    return [
+        _bond(str(end), "merged", [by_key[k] for k in merged.names(end) if k in by_key], [], merged.names(end))
+        for end in ends
+    ]
+
+
+def _link_bonds(
+    by_key: Mapping[RecordKey, Contact], living: Collection[RecordKey], merged: MergedRecords,
+) -> list[_Bond]:
+    # A link is held against the record that it names. So a merge, which makes that one and another one human, never
+    # undoes a link.
+    def meant(key: RecordKey) -> RecordKey:
+        return key if key in by_key else merged.end(key)
+
     replaced: dict[RecordKey, list[Contact]] = {}
     linking: dict[RecordKey, list[Contact]] = {}
     for contact in by_key.values():
-        if contact.superseded_by is not None:
-            replaced.setdefault(contact.superseded_by, []).append(contact)
-        for target in dict.fromkeys(contact.linked_to):
-            if target not in (contact.key, contact.superseded_by):
+        superseding = contact.superseded_by and meant(contact.superseded_by)
+        if superseding is not None:
+            replaced.setdefault(superseding, []).append(contact)
+        for target in dict.fromkeys(map(meant, contact.linked_to)):
+            if merged.end(target) != merged.end(contact.key) and target != superseding:
                 linking.setdefault(target, []).append(contact)
     bonds = []
     for target in sorted({*replaced, *linking}):
         certain, linkers = replaced.get(target, []), linking.get(target, [])
-        present = [by_key[target]] if target in by_key else []
+        names = (target,) if target in by_key else merged.names(target)
+        present = [by_key[key] for key in names if key in living] or [by_key[key] for key in names if key in by_key]
         if present or certain:
             aside = [c for c in linkers if any(_contradicts(c, other) for other in present or certain)]
         else:
             aside = linkers if _any_contradict(linkers) else []
-        bonds.append(_bond(str(target), "link_contradicts_email", [*present, *certain, *linkers], aside))
+        together = [*present, *certain, *linkers]
+        bonds.append(_bond(str(target), "link_contradicts_email", together, aside, merged.names(target)))
     return bonds
 
 
-def _bond(key: str, reason: str, contacts: Sequence[Contact], aside: Sequence[Contact]) -> _Bond:
+def _bond(
+    key: str, reason: str, contacts: Sequence[Contact], aside: Sequence[Contact], names: Iterable[RecordKey] = (),
+) -> _Bond:
     apart = dict.fromkeys(c.key for c in aside)
-    return _Bond(key, reason, tuple(c.key for c in contacts if c.key not in apart), tuple(apart))
+    together = tuple(c.key for c in contacts if c.key not in apart)
+    return _Bond(key, reason, together, tuple(apart), tuple(map(str, names)))
 
 
 def _any_contradict(contacts: Sequence[Contact]) -> bool:
@@ -338,16 +385,22 @@ class _Union:
 
 
 def _assign_ids(
-    groups: Sequence[tuple[RecordKey, ...]], owned: Sequence[set[str]], existing: Mapping[str, str],
-    others: Collection[str],
+    groups: Sequence[tuple[RecordKey, ...]], names: Sequence[tuple[RecordKey, ...]], owned: Sequence[set[str]],
+    existing: Mapping[str, str], others: Collection[str],
 ) -> tuple[list[str], dict[str, str]]:
-    """Return each group's person id, and the aliases of ids that were merged away."""
-    claims: dict[str, list[int]] = {}   # known id -> groups with a record of it, the smallest record's first
-    for number, group in enumerate(groups):
-        for known in {existing[str(k)] for k in group if str(k) in existing}:
+    """Return each group's person id, and the aliases of ids that were merged away.
+
+    Args:
+        groups: The records of each; one that is only known by merged records has none.
+        names: Per group its records and those that were merged into them, in order.
+    """
+    # Known id -> groups with a record of it, the smallest record's first, those without any record left last.
+    claims: dict[str, list[int]] = {}
+    for number, keys in enumerate(names):
+        for known in {existing[str(k)] for k in keys if str(k) in existing}:
             claims.setdefault(known, []).append(number)
     for known, numbers in claims.items():
-        numbers.sort(key=lambda n: min(k for k in groups[n] if existing.get(str(k)) == known))
+        numbers.sort(key=lambda n: (not groups[n], min(k for k in names[n] if existing.get(str(k)) == known)))
     ids: dict[int, str] = {}
     aliases: dict[str, str] = {}
     for known in sorted(claims):
@@ -361,7 +414,7 @@ def _assign_ids(
     for number, group in enumerate(groups):
         if number not in ids:
             former = sorted({existing[k] for k in owned[number] if k in existing} - taken)
-            fresh = (i for i in new_ids(group[0]) if i not in taken and i not in never_new)
+            fresh = (i for i in new_ids((group or names[number])[0]) if i not in taken and i not in never_new)
             ids[number] = former[0] if former else next(fresh)
             taken.add(ids[number])
     return [ids[n] for n in range(len(groups))], aliases

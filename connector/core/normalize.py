@@ -11,20 +11,25 @@ import hashlib
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from connector.core.identity import normalize_email
+from connector.mapping.load import history_of
 from connector.mapping.model import ActivityMapping, FieldSource, PeopleStream
 from connector.mapping.model import Mapping as CompanyMapping
-from connector.records import Activity, Contact, RecordKey, Stage, Value
+from connector.records import Activity, Contact, RecordKey, Stage, StageMove, Value
 
 MAX_COUNTED = 500
 """Of a counter only so many newest steps become activities: enough for any rule, bounded for any account."""
+
+_LONGEST_REMEMBERED = 100
+_MOST_REMEMBERED = 4_096
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAGES = frozenset(stage.value for stage in Stage)
@@ -45,6 +50,8 @@ def text_of(value: Any) -> str:
     """
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -59,11 +66,6 @@ def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     globs = (fold(p).replace("[", "[[]").replace("?", "[?]") for p in patterns)
     expression = re.compile("|".join(fnmatch.translate(g) for g in globs))
     return lambda folded: bool(folded) and expression.match(folded) is not None
-
-
-def matches(where: Mapping[str, tuple[str, ...]], payload: Mapping[str, Any]) -> bool:
-    """Tell whether every named field of a payload matches one of its patterns."""
-    return all(matcher(patterns)(fold(text_of(payload.get(name)))) for name, patterns in where.items())
 
 
 def parse_moment(value: Any, zone: ZoneInfo) -> datetime | None:
@@ -91,46 +93,233 @@ def parse_moment(value: Any, zone: ZoneInfo) -> datetime | None:
         return None
 
 
+class _Memo(dict[str, T]):
+    """What a function makes of a text, remembered: departments, titles and domains repeat all day long.
+
+    Long texts are not kept and the memory is emptied when it is full, so that no account can fill it.
+    """
+
+    def __init__(self, read: Callable[[str], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> T:
+        result = self._read(text)
+        if len(text) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[text] = result
+        return result
+
+
 class _Table:
-    """One value map, compiled: the first of our values whose patterns match."""
+    """One value map, compiled."""
 
     def __init__(self, rows: Mapping[str, tuple[str, ...]]) -> None:
-        tests = [(ours, matcher(patterns)) for ours, patterns in rows.items()]
-        # Departments and titles repeat all day long; a few thousand spellings are nearly all there are.
-        self.find = lru_cache(maxsize=4096)(
-            lambda folded: next((ours for ours, matches in tests if matches(folded)), None)
-        )
+        self._tests = [(ours, matcher(patterns)) for ours, patterns in rows.items()]
+
+    def find(self, value: Value) -> str | None:
+        """Return the first of our values whose patterns match."""
+        folded = fold(text_of(value))
+        return next((ours for ours, matches in self._tests if matches(folded)), None)
 
 
-@dataclass(frozen=True, slots=True)
 class _Domains:
-    domains: tuple[str, ...]
+    """Domains of excluded people, and whether an address's host is one of them or below one."""
 
-    def hold(self, emails: Iterable[str]) -> bool:
-        """Tell whether any address is of one of the domains or of a domain below it."""
-        return any(
-            host == domain or host.endswith("." + domain)
-            for host in (email.rpartition("@")[2] for email in emails) for domain in self.domains
+    def __init__(self, domains: Iterable[str]) -> None:
+        self._domains = tuple(fold(domain) for domain in domains)
+
+    def hold(self, host: str) -> bool:
+        return any(host == domain or host.endswith("." + domain) for domain in self._domains)
+
+
+class _FieldReader:
+    """One attribute of a people stream: from the CRM's value to ours."""
+
+    def __init__(self, name: str, source: FieldSource, table: _Table | None) -> None:
+        self._name = name
+        self._source = source
+        self._table = table
+        # Without a table a value stays as it is, and there is nothing to remember.
+        is_plain = table is None and name not in ("unsubscribed", "stage")
+        self.texts: _Memo[tuple[Value, str]] | None = None if is_plain else _Memo(self.read)
+
+    def read(self, value: Any) -> tuple[Value, str]:
+        """Return our value and the problem with it, empty when there is none."""
+        name, field = self._name, self._source.field
+        if value is True or value is False:
+            if self._table is None and name != "stage":
+                return value, ""
+        elif isinstance(value, str):
+            value = value.strip()
+        if value is None or value == "":
+            return None, ""
+        if not isinstance(value, str | int | float | bool):
+            return None, f"{name}: field {field} holds no plain value"
+        if name == "unsubscribed" and self._table is None:
+            return {"true": True, "false": False}.get(fold(text_of(value)), value), ""
+        found = self.translate(value)
+        if found is None:
+            return None, f"{name}: field {field} has a value that [values.{self._source.values}] does not know"
+        if name == "stage" and _stage(found) is None:
+            return None, f"{name}: field {field} gives no stage of ours"
+        return found, ""
+
+    def translate(self, value: Value) -> Value:
+        """Return what the value map makes of the value, or the value where there is none."""
+        return value if self._table is None else self._table.find(value)
+
+
+class _PeopleReader:
+    """One people stream of the mapping, compiled: the hot path of every load."""
+
+    def __init__(
+        self, stream: PeopleStream, tables: Mapping[str, _Table], staff: _Domains, competitors: _Domains,
+        zone: ZoneInfo,
+    ) -> None:
+        self._stream = stream
+        self._zone = zone
+        self._fields = {
+            name: _FieldReader(name, source, tables.get(source.values)) for name, source in stream.fields.items()
+        }
+        self._plan = [(name, stream.fields[name].field, one.texts, one.read) for name, one in self._fields.items()]
+        self._links = _compile_links(stream.links)
+        self._superseded_by = _compile_links(stream.superseded_by)
+        self._stages = _Memo(_stage)
+        self._hosts = _Memo(lambda host: (staff.hold(host), competitors.hold(host)))
+
+    def contact(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
+        """See `Normalizer.contact`."""
+        problems: list[str] = []
+        attributes: dict[str, Value] = {}
+        get = payload.get
+        for name, field, texts, read in self._plan:
+            value = get(field)
+            if value is None:
+                attributes[name] = None
+            elif texts is None and value.__class__ is str:
+                attributes[name] = value.strip() or None
+            else:
+                value, problem = texts[value] if texts is not None and value.__class__ is str else read(value)
+                attributes[name] = value
+                if problem:
+                    problems.append(problem)
+        emails = self._emails(attributes, problems)
+        is_staff = is_competitor = False
+        for email in emails:
+            staff, competitor = self._hosts[email.rpartition("@")[2]]
+            is_staff, is_competitor = is_staff or staff, is_competitor or competitor
+        attributes["email_domain"] = emails[0].rpartition("@")[2] if emails else None
+        attributes["staff"] = is_staff
+        attributes["competitor"] = is_competitor
+        stage = attributes.get("stage")
+        superseding = _record_keys(self._superseded_by, payload) if self._superseded_by else ()
+        return Contact(
+            key, modified_at, attributes, emails,
+            _record_keys(self._links, payload) if self._links else (),
+            self._stages[text_of(stage)] if stage is not None else None,
+            text_of(attributes.get("owner_id")),
+            superseding[0] if superseding else None,
+            # Before `problems`, which this adds to.
+            stage_moves=self._stage_moves(payload, problems) if self._stream.stage_history else (),
+            problems=tuple(problems),
         )
+
+    def stage(self, value: Value) -> Stage | None:
+        """See `Normalizer.stage`."""
+        reader = self._fields.get("stage")
+        return None if reader is None else _stage(reader.translate(value))
+
+    def _emails(self, attributes: dict[str, Value], problems: list[str]) -> tuple[str, ...]:
+        """Return the normalised addresses, primary first, each once; the `email` attribute becomes one of them."""
+        first, others = text_of(attributes["email"]), text_of(attributes.get("additional_emails"))
+        attributes["email"] = primary = normalize_email(first) if first else None
+        if primary and not others:
+            return (primary,)
+        found: dict[str, None] = {}
+        for name, texts in (("email", first), ("additional_emails", others)):
+            for text in texts.split(";"):
+                if not text.strip():
+                    continue
+                email = normalize_email(text)
+                if email is None:
+                    problems.append(f"{name}: field {self._stream.fields[name].field} holds what is no e-mail address")
+                else:
+                    found[email] = None
+        return tuple(found)
+
+    def _stage_moves(self, payload: Mapping[str, Any], problems: list[str]) -> tuple[StageMove, ...]:
+        """Return the stages of the field's history, oldest first; one that is repeated counts from its first moment."""
+        field = history_of(self._stream.stage_history)
+        told = payload.get(field)
+        moves: list[StageMove] = []
+        for one in told if isinstance(told, list) else ():
+            value = text_of(one.get("value")).strip() if isinstance(one, Mapping) else ""
+            moved_at = parse_moment(one.get("timestamp"), self._zone) if value else None
+            if moved_at is None:
+                continue  # cleared, or not dated: it says nothing about where the record stood
+            stage = self.stage(value)
+            if stage is None:
+                problems.append(f"stage_history: field {field} has a value that gives no stage of ours")
+            else:
+                moves.append(StageMove(stage, moved_at))
+        moves.sort(key=lambda move: move.moved_at)
+        return tuple(move for number, move in enumerate(moves) if not number or moves[number - 1].stage != move.stage)
+
+
+class _ActivityReader:
+    """One activity mapping, compiled."""
+
+    def __init__(self, mapping: ActivityMapping) -> None:
+        self.mapping = mapping
+        self._where = [(field, _Memo(_folded(matcher(patterns)))) for field, patterns in mapping.where.items()]
+
+    def matches(self, payload: Mapping[str, Any]) -> bool:
+        """Tell whether every named field of a payload matches one of its patterns."""
+        return all(tests[text_of(payload.get(field))] for field, tests in self._where)
+
+    def same_as(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what else goes by the name of what the record tells of; see `Activity.same_as`."""
+        names = []
+        for name, field in self.mapping.same_as.items():
+            told = text_of(payload.get(field)).strip()
+            crm, dot, stream = name.partition(".")
+            if dot and told:
+                names.append(str(RecordKey(crm, stream, told)))
+            elif shared := told.removeprefix("<").removesuffix(">").strip().casefold():
+                names.append(f"{name}:{shared}")
+        return tuple(names)
+
+    def numbers(self, payload: Mapping[str, Any]) -> Sequence[str]:
+        """Return what the ids of the activities end in: the newest steps of a counter, or one empty text."""
+        if not self.mapping.count:
+            return ("",)
+        count = _count(payload.get(self.mapping.count))
+        return [f"#{n}" for n in range(max(1, count - MAX_COUNTED + 1), count + 1)]
 
 
 class Normalizer:
     """One company's mapping, compiled once and used for every record of a run. Safe to share between threads."""
 
     def __init__(self, mapping: CompanyMapping) -> None:
-        self._mapping = mapping
         self._zone = mapping.zone
-        self._tables = {name: _Table(rows) for name, rows in mapping.values.items()}
-        self._staff = _Domains(tuple(fold(d) for d in mapping.excluded.staff_domains))
-        self._competitors = _Domains(tuple(fold(d) for d in mapping.excluded.competitor_domains))
-        self._activities: dict[tuple[str, str], list[ActivityMapping]] = {}
+        tables = {name: _Table(rows) for name, rows in mapping.values.items()}
+        staff, competitors = _Domains(mapping.excluded.staff_domains), _Domains(mapping.excluded.competitor_domains)
+        self._people = {
+            (crm, name): _PeopleReader(stream, tables, staff, competitors, mapping.zone)
+            for crm, part in mapping.crm.items() for name, stream in part.people.items()
+        }
+        self._singles: dict[tuple[str, str], list[_ActivityReader]] = {}
+        self._counters: dict[tuple[str, str], list[_ActivityReader]] = {}
         for crm, part in mapping.crm.items():
             for one in part.activities:
-                self._activities.setdefault((crm, one.stream), []).append(one)
+                readers = self._counters if one.count else self._singles
+                readers.setdefault((crm, one.stream), []).append(_ActivityReader(one))
 
     def is_people(self, crm: str, stream: str) -> bool:
         """Tell whether the stream's records are humans."""
-        return crm in self._mapping.crm and stream in self._mapping.crm[crm].people
+        return (crm, stream) in self._people
 
     def contact(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
         """Translate one record of a people stream.
@@ -141,26 +330,11 @@ class Normalizer:
         Raises:
             KeyError: The stream is no people stream of the mapping; ask `is_people` first.
         """
-        stream = self._mapping.crm[key.crm].people[key.stream]
-        problems: list[str] = []
-        attributes = {name: self._attribute(name, s, payload, problems) for name, s in stream.fields.items()}
-        emails = _emails(attributes, stream, problems)
-        attributes["email"] = normalize_email(text_of(attributes["email"]))
-        attributes["email_domain"] = emails[0].rpartition("@")[2] if emails else None
-        attributes["staff"] = self._staff.hold(emails)
-        attributes["competitor"] = self._competitors.hold(emails)
-        superseding = _record_keys(stream.superseded_by, payload)
-        return Contact(
-            key=key, modified_at=modified_at, attributes=attributes, emails=emails,
-            linked_to=_record_keys(stream.links, payload), stage=_stage(attributes.get("stage")),
-            owner_id=text_of(attributes.get("owner_id")),
-            superseded_by=superseding[0] if superseding else None, problems=tuple(problems),
-        )
+        return self._people[key.crm, key.stream].contact(key, modified_at, payload)
 
     def stage(self, key: RecordKey, value: Value) -> Stage | None:
         """Translate a value of the stage field of this record's stream; None when it has none or means nothing."""
-        source = self._mapping.crm[key.crm].people[key.stream].fields.get("stage")
-        return None if source is None else _stage(self._translate(source, value))
+        return self._people[key.crm, key.stream].stage(value)
 
     def activities(
         self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any], links: Mapping[str, tuple[str, ...]]
@@ -179,20 +353,24 @@ class Normalizer:
         Returns:
             Nothing when no mapping matches or nobody took part.
         """
-        matching = [one for one in self._activities.get((key.crm, key.stream), []) if matches(one.where, payload)]
-        first = [m for m in matching if not m.count][:1]
+        stream = (key.crm, key.stream)
+        applying = [one for one in self._counters.get(stream, ()) if one.matches(payload)]
+        if single := next((one for one in self._singles.get(stream, ()) if one.matches(payload)), None):
+            applying.insert(0, single)
         activities: list[Activity] = []
-        for one in (*first, *(m for m in matching if m.count)):
+        for reader in applying:
+            numbers, one = reader.numbers(payload), reader.mapping
+            if not numbers:
+                continue
             told_at = parse_moment(payload.get(one.occurred_at), self._zone)
             occurred_at = told_at or modified_at
             is_dated_once = told_at is None or bool(one.count)
             title = text_of(payload.get(one.title)).strip()
-            count = _count(payload.get(one.count)) if one.count else 0
-            numbers = [f"#{n}" for n in range(max(1, count - MAX_COUNTED + 1), count + 1)] if one.count else [""]
+            same_as = reader.same_as(payload) if one.same_as else ()
             activities += [
                 Activity(
                     f"{key}#{one.kind}{participant}{number}", subject, one.kind, occurred_at, title, key.crm,
-                    is_dated_once,
+                    is_dated_once, same_as,
                 )
                 for subject, participant in self._subjects(key, links) for number in numbers
             ]
@@ -212,60 +390,32 @@ class Normalizer:
                     subjects.add((f"email:{email}", f"#email:{hashlib.sha256(email.encode()).hexdigest()[:16]}"))
         return sorted(subjects)
 
-    def _attribute(self, name: str, source: FieldSource, payload: Mapping[str, Any], problems: list[str]) -> Value:
-        value = payload.get(source.field)
-        if isinstance(value, str):
-            value = value.strip()
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str | int | float | bool):
-            problems.append(f"{name}: field {source.field} holds no plain value")
-            return None
-        if name == "unsubscribed" and not source.values:
-            return {"true": True, "false": False}.get(fold(text_of(value)), value)
-        found = self._translate(source, value)
-        if found is None:
-            problems.append(f"{name}: field {source.field} has a value that [values.{source.values}] does not know")
-        elif name == "stage" and _stage(found) is None:
-            problems.append(f"{name}: field {source.field} gives no stage of ours")
-            return None
-        return found
-
-    def _translate(self, source: FieldSource, value: Value) -> Value:
-        return self._tables[source.values].find(fold(text_of(value))) if source.values else value
-
 
 def _stage(ours: Value) -> Stage | None:
     word = fold(text_of(ours))
     return Stage(word) if word in _STAGES else None
 
 
-def _emails(attributes: Mapping[str, Value], stream: PeopleStream, problems: list[str]) -> tuple[str, ...]:
-    """Return the normalised addresses, primary first, each once."""
-    found: dict[str, None] = {}
-    for name in ("email", "additional_emails"):
-        for text in text_of(attributes.get(name)).split(";"):
-            if not text.strip():
-                continue
-            email = normalize_email(text)
-            if email is None:
-                problems.append(f"{name}: field {stream.fields[name].field} holds what is no e-mail address")
-            else:
-                found[email] = None
-    return tuple(found)
+def _folded(test: Callable[[str], bool]) -> Callable[[str], bool]:
+    return lambda text: test(fold(text))
 
 
-def _record_keys(targets: Mapping[str, str], payload: Mapping[str, Any]) -> tuple[RecordKey, ...]:
-    keys = []
-    for target, name in targets.items():
-        crm, _, stream = target.partition(".")
-        remote_id = text_of(payload.get(name)).strip()
-        if remote_id:
-            keys.append(RecordKey(crm, stream, remote_id))
-    return tuple(keys)
+def _compile_links(targets: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return the CRM, the stream and the field of each target."""
+    parts = [(target.partition("."), field) for target, field in targets.items()]
+    return [(crm, stream, field) for (crm, _, stream), field in parts]
+
+
+def _record_keys(links: Iterable[tuple[str, str, str]], payload: Mapping[str, Any]) -> tuple[RecordKey, ...]:
+    return tuple([
+        RecordKey(crm, stream, remote_id)
+        for crm, stream, field in links if (remote_id := text_of(payload.get(field)).strip())
+    ])
 
 
 def _count(value: Any) -> int:
+    if value is None:
+        return 0
     try:
         number = float(text_of(value))
     except ValueError:

@@ -40,13 +40,21 @@ def needed_fields(crm: CrmMapping) -> dict[str, tuple[str, ...]]:
         fields = needed.setdefault(stream, set())
         fields |= {source.field for source in people.fields.values()}
         fields |= {*people.links.values(), *people.superseded_by.values()}
+        if people.stage_history:
+            fields.add(history_of(people.stage_history))
     for activity in crm.activities:
         fields = needed.setdefault(activity.stream, set())
-        fields |= {*activity.where, activity.title, activity.occurred_at, activity.count} - {""}
+        fields |= {*activity.where, *activity.same_as.values()}
+        fields |= {activity.title, activity.occurred_at, activity.count} - {""}
     if crm.owners is not None:
         owners = crm.owners
         needed.setdefault(owners.stream, set()).update({owners.email, *owners.is_active, *owners.name})
     return {stream: tuple(sorted(fields)) for stream, fields in needed.items()}
+
+
+def history_of(field: str) -> str:
+    """Return the name under which a pull asks for a field's history and gives it, as a list of its values."""
+    return f"history.{field}"
 
 
 def reading_fingerprint(mapping: Mapping) -> str:

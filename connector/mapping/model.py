@@ -177,11 +177,19 @@ class PeopleStream(_Part):
             `additional_emails` have meaning to the core, the rest is for rules, notes and people.
         links: `crm.stream` of another record of the same human -> the field that holds its id.
         superseded_by: `crm.stream` -> the field with the id of the record that replaced this one (a conversion).
+        stage_history: The field whose history says when the record came to which stage; empty leaves it unread.
     """
 
     fields: dict[str, Source]
     links: dict[str, str] = {}
     superseded_by: dict[str, str] = {}
+    stage_history: str = ""
+
+    @model_validator(mode="after")
+    def _can_tell_stages(self) -> PeopleStream:
+        if self.stage_history and "stage" not in self.fields:
+            raise ValueError("stage_history needs `stage` among the fields: it says what the values mean")
+        return self
 
     @field_validator("fields")
     @classmethod
@@ -199,6 +207,9 @@ class ActivityMapping(_Part):
         title: The field that says what it was about.
         occurred_at: The field that says when; without one the record's own cursor field.
         count: A counter's field: growth from n to m is m - n activities, each dated `occurred_at`.
+        same_as: Name -> the field that says what else tells of the same real thing. `crm.stream` stands for a record
+            of that stream, whose id the field holds; any other name for ids that several systems share, such as
+            `message` for the message id of a mail.
     """
 
     stream: str
@@ -207,6 +218,13 @@ class ActivityMapping(_Part):
     title: str = ""
     occurred_at: str = ""
     count: str = ""
+    same_as: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> ActivityMapping:
+        if self.count and self.same_as:
+            raise ValueError("a counter (`count`) tells of many things and cannot be the `same_as` another one")
+        return self
 
 
 class OwnerMapping(_Part):
@@ -331,6 +349,7 @@ class Mapping(_Part):
                     other_crm, _, other_stream = target.partition(".")
                     if other_crm not in self.crm or other_stream not in self.crm[other_crm].people:
                         problems.append(f"crm.{crm}.people.{stream}: {target!r} is no people stream of this file")
+            problems += self._unknown_names(crm, part)
         attributes |= {"email_domain", "staff", "competitor"}
         asked = [(r.label, r.person or {}) for r in self.definition.rules]
         asked += [(d.label, d.person) for d in self.definition.disqualifiers]
@@ -342,6 +361,19 @@ class Mapping(_Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _unknown_names(self, crm: str, part: CrmMapping) -> list[str]:
+        """Return a line for each `same_as` that names no activities of this file, or could be taken for a CRM."""
+        told = {f"{other}.{one.stream}" for other, p in self.crm.items() for one in p.activities if not one.count}
+        problems = []
+        for number, activity in enumerate(part.activities, 1):
+            for name in activity.same_as:
+                place = f"crm.{crm}.activities[{number}].same_as"
+                if "." in name and name not in told:
+                    problems.append(f"{place}: {name!r} is no stream of this file's activities")
+                elif "." not in name and name in self.crm:
+                    problems.append(f"{place}: {name!r} is a CRM; name one of its streams, or choose another word")
+        return problems
 
     def _impossible(self, label: str, name: str, wanted: tuple[Scalar, ...]) -> list[str]:
         """Return a line for each value a rule asks for that no value map can give."""

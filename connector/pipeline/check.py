@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from connector.adapter_kit.protocol import Adapter, FieldInfo, FieldSpec, FieldType
-from connector.errors import ConfigError, ConnectorError
+from connector.errors import (
+    AccessDeniedError,
+    ApiChangedError,
+    ConfigError,
+    ConnectorError,
+    FatalError,
+    LeaseHeldError,
+    RetryableError,
+)
 from connector.mapping.load import needed_fields
 from connector.mapping.model import CrmMapping
 from connector.pipeline.company import Company
+from connector.pipeline.drift import drift_notices, is_listed, look
+from connector.pipeline.lease import hold_lease
+from connector.pipeline.position import read_fields
+
+log = logging.getLogger(__name__)
 
 FIGURES: dict[str, tuple[str, FieldType, bool]] = {
     "score": ("MQL score", "number", False),
@@ -33,12 +49,14 @@ class CrmCheck:
 
     Attributes:
         problems: One line each, with the mapping's key and the remedy; empty is good.
+        notices: One line for each field that is paused because it drifted.
         error: Why the CRM could not be asked at all; empty when it could.
     """
 
     crm: str
     account: str = ""
     problems: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     error: ConnectorError | None = None
 
 
@@ -50,39 +68,76 @@ def check_live(company: Company) -> list[CrmCheck]:
         try:
             account = adapter.check()
             problems = [f"{crm}: the credential lacks the right {right}" for right in account.missing_rights]
-            problems += field_problems(adapter, part, f"{company.mapping_file}: crm.{crm}")
-            checks.append(CrmCheck(crm, account.account, tuple(problems)))
+            place = f"{company.mapping_file}: crm.{crm}"
+            problems += [missing.line for missing in missing_fields(adapter, part, place)]
+            problems += write_back_problems(adapter, part, place)
+            _look_at_once(company, crm)
+            checks.append(CrmCheck(crm, account.account, tuple(problems), tuple(drift_notices(company, crm))))
         except ConnectorError as error:
             checks.append(CrmCheck(crm, error=error))
     return checks
 
 
-def require_fields(company: Company) -> None:
-    """Make sure every mapped field exists before the first pull.
+def require_fields(company: Company) -> bool:
+    """Make sure every mapped field exists before the first pull; return whether every CRM could be asked.
+
+    A field that was read before has drifted since, a stream that is refused is so with every run, and a CRM that
+    cannot be asked must not stop the others: all this is told by the pull.
 
     Raises:
         ConfigError: With every field that is missing or cannot be written.
-        ConnectorError: A CRM could not be asked.
+        FatalError, RetryableError: No CRM at all could be asked.
     """
     problems: list[str] = []
+    errors: list[ConnectorError] = []
     for crm, part in company.mapping.crm.items():
-        problems += field_problems(company.adapters[crm], part, f"{company.mapping_file}: crm.{crm}")
+        place = f"{company.mapping_file}: crm.{crm}"
+        try:
+            problems += [
+                missing.line for missing in missing_fields(company.adapters[crm], part, place)
+                if missing.field and missing.field not in (read_fields(company, crm, missing.stream) or ())
+            ]
+            problems += write_back_problems(company.adapters[crm], part, place)
+        except (FatalError, RetryableError) as error:
+            log.warning("fields not checked crm=%s reason=%s", crm, type(error).__name__)
+            errors.append(error)
+    if len(errors) == len(company.mapping.crm):
+        raise errors[0]
     if problems:
         hint = f"`mql check {company.name}` looks again."
         if any("write_back" in problem and "no field" in problem for problem in problems):
             hint = f"`mql setup {company.name}` creates the fields we write; {hint}"
         raise ConfigError(problems, hint=hint)
+    return not errors
 
 
-def field_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[str]:
-    """Return one line for each field of the mapping that the live account does not have or does not let us write."""
-    problems: list[str] = []
+class Missing(NamedTuple):
+    """A mapped field that cannot be read; `field` is empty when the whole stream cannot."""
+
+    stream: str
+    field: str
+    line: str
+
+
+def missing_fields(adapter: Adapter, part: CrmMapping, place: str) -> list[Missing]:
+    """Return every field the mapping reads that the live account does not have, and every stream it refuses."""
+    found = []
     for stream, names in needed_fields(part).items():
-        known = {field.name: field for field in adapter.discover_fields(stream)}
-        problems += [
-            f"{place}: {stream} has no field {name!r}{_suggest(name, known)}"
+        try:
+            known = {field.name: field for field in adapter.discover_fields(stream)}
+        except (AccessDeniedError, ApiChangedError) as error:
+            found.append(Missing(stream, "", f"{place}: {stream}: {error}. {error.hint}".strip()))
+            continue
+        found += [
+            Missing(stream, name, f"{place}: {stream} has no field {name!r}{_suggest(name, known)}")
             for name in names if not _exists(name, known)
         ]
+    return found
+
+
+def write_back_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[str]:
+    """Return one line for each field and value we write that the live account lacks or does not let us write."""
+    problems: list[str] = []
     for stream, write in part.write_back.items():
         known = {field.name: field for field in adapter.discover_fields(stream)}
         where = f"{place}.write_back.{stream}"
@@ -113,9 +168,22 @@ def missing_figures(company: Company, *, create: bool) -> dict[str, list[FieldSp
     return missing
 
 
+def _look_at_once(company: Company, crm: str) -> None:
+    """Look for paused fields that are back, and for new drift, in the streams that were read before."""
+    try:
+        with hold_lease(company) as lease:
+            for stream in needed_fields(company.mapping.crm[crm]):
+                if read_fields(company, crm, stream) is not None:
+                    with suppress(AccessDeniedError, ApiChangedError):   # told as a problem already
+                        look(company, lease, crm, stream, at_once=True)
+    except LeaseHeldError:
+        log.info("a run is at work company=%s: what drifted is noted by the next one", company.name)
+
+
 def _exists(name: str, known: Mapping[str, FieldInfo]) -> bool:
-    # A parent's field (`Campaign.Name`) is the parent object's; the pull itself says when that is wrong.
-    return name in known or "." in name
+    # A parent's field (`Campaign.Name`) is the parent object's, and not every parent is listed; the pull itself says
+    # when that is wrong.
+    return name in known or not is_listed(name, known)
 
 
 def _suggest(name: str, known: Mapping[str, FieldInfo]) -> str:

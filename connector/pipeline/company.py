@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from connector.adapter_kit.protocol import Adapter
 from connector.mapping.model import Mapping as CompanyMapping
+from connector.settings import SyncSettings
 from connector.store import Store
 
 
@@ -20,6 +21,7 @@ class Company:
         mapping_file: Where the mapping came from, for messages.
         adapters: By CRM name, in the mapping's order.
         clock: Returns now, aware UTC.
+        rhythm: How often what is asked less often than with every run is asked.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Company:
     adapters: Mapping[str, Adapter]
     store: Store
     clock: Callable[[], datetime]
+    rhythm: SyncSettings = field(default_factory=SyncSettings)
 
 
 class Step(NamedTuple):

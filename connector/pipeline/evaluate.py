@@ -12,11 +12,12 @@ from connector.core.changes import OwnerDirectory, plan_changes
 from connector.core.identity import assemble
 from connector.core.lifecycle import decide
 from connector.core.normalize import Normalizer, fold, matcher, text_of
-from connector.core.scoring import look_again_at, score_people
+from connector.core.scoring import look_again_at, score_people, taken_part_once, told_once
 from connector.errors import FatalError, RejectedError, RetryableError
 from connector.mapping.model import OwnerMapping
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import keep_differences, left_out
+from connector.pipeline.removals import follow_gone
 from connector.pipeline.understand import read_contacts
 from connector.records import Activity, Change, Decision, Person, Stage, Value
 from connector.store import Handoff, Lease, StoredRecord
@@ -65,29 +66,30 @@ def judge_dirty(company: Company, lease: Lease, stopped: dict[str, str]) -> Iter
     owners = read_owners(company)
     after = ""
     while person_ids := company.store.read_dirty(company.name, BATCH, after=after):
-        after = person_ids[-1]
-        yield _judge_batch(company, lease, person_ids, owners, stopped)
+        batch = _judge_batch(company, lease, person_ids, owners, stopped)
+        if batch is not None:
+            after = person_ids[-1]
+            yield batch
 
 
 def _judge_batch(
     company: Company, lease: Lease, person_ids: Sequence[str], owners: Mapping[str, OwnerDirectory],
     stopped: dict[str, str],
-) -> Batch:
+) -> Batch | None:
+    """Judge these people; None when it shows that records of theirs are gone: who is left is to be judged anew."""
     at = company.clock()
     everybody = look_at(company, person_ids, at, owners)
     while True:
         judged = [j for j in everybody if not any(c.key.crm in stopped for c in j.person.contacts)]
         try:
             kept, gone = keep_differences(company, [(j.decision, j.changes) for j in judged])
+            if gone:
+                follow_gone(company, lease, gone)
+                return None
         except (FatalError, RetryableError, RejectedError) as error:
             if error.crm in stopped or error.crm not in company.adapters:
                 raise
             stopped[error.crm] = str(error)
-            continue
-        if gone:
-            # Deleted or merged away since it was pulled: whoever is left of the person is judged by what is left.
-            company.store.mark_gone(lease, gone, at)
-            everybody = look_at(company, person_ids, at, owners)
             continue
         waiting = {j.person.person_id for j in everybody} - {j.person.person_id for j in judged}
         dropped = [change for j, changes in zip(judged, kept) for change in left_out(j.changes, changes)]
@@ -182,7 +184,7 @@ def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, 
     activities: dict[str, list[Activity]] = defaultdict(list)
     for activity in company.store.read_activities(company.name, person_of):
         activities[person_of[activity.subject]].append(activity)
-    return activities
+    return {person_id: told_once(taken_part_once(theirs)) for person_id, theirs in activities.items()}
 
 
 def _summary(person: Person) -> dict[str, Value]:

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
 from connector.errors import (
     AccessDeniedError,
     ApiChangedError,
+    BudgetSpentError,
     ConnectorError,
     FatalError,
+    FieldsMissingError,
     RejectedError,
     RetryableError,
 )
 from connector.mapping.load import needed_fields
+from connector.pipeline.budget import save_calls, told_stop
 from connector.pipeline.company import Company, Progress, Step
+from connector.pipeline.drift import look, pause_missing, paused_fields, requests_of
+from connector.pipeline.gather import gather
+from connector.pipeline.position import cursor_of, note_read, position_of, read_fields
+from connector.pipeline.removals import follow_removals
 from connector.store import Lease
 
 log = logging.getLogger(__name__)
+
+# One CRM's own trouble: the others go on.
+_TROUBLE = (FatalError, RetryableError, RejectedError)
+
+# One stream is refused: that does not shut the others.
+_REFUSED = (AccessDeniedError, ApiChangedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,8 @@ class StreamCounts:
 
     Attributes:
         error: Why it stopped early; empty when it came to its end. What was read until then is kept.
+        is_refused: With an error: the CRM refuses this stream alone, and gives the others.
+        is_fresh: It was not asked: it was read less than its `freshness_seconds` ago.
     """
 
     crm: str
@@ -35,28 +51,28 @@ class StreamCounts:
     changed: int = 0
     unchanged: int = 0
     error: str = ""
+    is_refused: bool = False
+    is_fresh: bool = False
 
 
-def pull(company: Company, lease: Lease, progress: Progress) -> list[StreamCounts]:
+def pull(company: Company, lease: Lease, progress: Progress, *, ask_all: bool = False) -> list[StreamCounts]:
     """Pull every stream the mapping needs, and return the counts of each.
 
     A CRM that refuses us, cannot be reached or is out of calls is left for this run; the others go on.
+
+    Args:
+        ask_all: Ask the streams too that were read a short time ago.
 
     Raises:
         FatalError, RetryableError: No CRM at all could be read.
     """
     counts: list[StreamCounts] = []
     first_error: ConnectorError | None = None
-    for crm, part in company.mapping.crm.items():
-        for stream, fields in needed_fields(part).items():
-            try:
-                counts.append(_pull_stream(company, lease, crm, StreamRequest(stream, fields), progress))
-            except (FatalError, RetryableError, RejectedError) as error:
-                log.warning("pull stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
-                counts.append(StreamCounts(crm, stream, error=str(error)))
-                first_error = first_error or error
-                if not isinstance(error, (AccessDeniedError, ApiChangedError)):
-                    break  # the CRM itself is shut; one stream that is refused does not shut the others
+    for crm in company.mapping.crm:
+        of_crm = _CrmPull(company, lease, crm, progress)
+        of_crm.run(ask_all=ask_all)
+        counts += of_crm.counts
+        first_error = first_error or of_crm.first_error
     if first_error is not None and all(count.error for count in counts):
         raise first_error
     return counts
@@ -65,44 +81,130 @@ def pull(company: Company, lease: Lease, progress: Progress) -> list[StreamCount
 def unread_streams(company: Company) -> list[str]:
     """Return the streams that were never read to their end with the fields the mapping needs now.
 
-    Until they are, nobody can be judged by all the facts.
+    Until they are, nobody can be judged by all the facts. A field that was read before it was paused was read.
     """
-    state = company.store.get_company_state(company.name)
     return [
         f"{crm} {stream}"
         for crm, part in company.mapping.crm.items() for stream, fields in needed_fields(part).items()
-        if state.get(_read_once(crm, stream)) != ",".join(fields)
+        if not _is_read(company, crm, stream, fields)
     ]
 
 
-def _read_once(crm: str, stream: str) -> str:
-    """Return the name of the fact that a stream was read to its end; its value is the fields it was read with."""
-    return f"read_once:{crm}:{stream}"
+def _is_read(company: Company, crm: str, stream: str, fields: tuple[str, ...]) -> bool:
+    read = read_fields(company, crm, stream)
+    return read is not None and read.issuperset(fields)
 
 
-def _position(request: StreamRequest, cursor: Cursor) -> str:
-    """Return what is stored: the cursor, and the fields it was reached with."""
-    return f"{','.join(request.fields)}\n{cursor}"
+class _CrmPull:
+    """One run's pull of one CRM.
+
+    Attributes:
+        counts: Of each stream that was asked or is fresh.
+        first_error: What went wrong first, if anything did.
+    """
+
+    def __init__(self, company: Company, lease: Lease, crm: str, progress: Progress) -> None:
+        self.counts: list[StreamCounts] = []
+        self.first_error: ConnectorError | None = None
+        self._company = company
+        self._lease = lease
+        self._crm = crm
+        self._adapter = company.adapters[crm]
+        self._progress = progress
+
+    def run(self, *, ask_all: bool) -> None:
+        """Pull what is due; never raises for the CRM's own trouble."""
+        try:
+            due = self._prepare(ask_all=ask_all)
+        except _TROUBLE as error:
+            self._note_error(next(iter(needed_fields(self._company.mapping.crm[self._crm]))), error)
+            return
+        finally:
+            save_calls(self._company)
+        for request in due:
+            try:
+                self.counts.append(self._pull(request))
+            except _TROUBLE as error:
+                self._note_error(request.stream, error)
+                if not isinstance(error, _REFUSED):
+                    break  # the CRM itself is shut
+            finally:
+                save_calls(self._company)
+
+    def _prepare(self, *, ask_all: bool) -> list[StreamRequest]:
+        """Look for drifted fields, and announce to the adapter what is due now."""
+        for stream in needed_fields(self._company.mapping.crm[self._crm]):
+            try:
+                look(self._company, self._lease, self._crm, stream)
+            except _REFUSED as error:
+                # The pull of this stream says so too, and there it is told.
+                log.info("no fields crm=%s stream=%s reason=%s", self._crm, stream, type(error).__name__)
+        due = []
+        for request in requests_of(self._company, self._crm):
+            if not ask_all and self._is_fresh(request):
+                self.counts.append(StreamCounts(self._crm, request.stream, is_fresh=True))
+            else:
+                due.append(request)
+        self._adapter.prepare([(request, cursor_of(self._company, self._crm, request)) for request in due])
+        return due
+
+    def _is_fresh(self, request: StreamRequest) -> bool:
+        freshness = timedelta(seconds=self._adapter.streams[request.stream].freshness_seconds)
+        told = self._company.store.get_company_state(self._company.name).get(_pulled_at(self._crm, request.stream))
+        if not freshness or told is None or cursor_of(self._company, self._crm, request) is None:
+            return False
+        pulled_at = datetime.fromisoformat(told)
+        return pulled_at <= self._company.clock() < pulled_at + freshness
+
+    def _pull(self, request: StreamRequest) -> StreamCounts:
+        """Pull one stream; a field that is found missing is paused, and the pull goes on without it."""
+        started_at, sums = self._company.clock(), [0, 0, 0]
+        while True:
+            cursor = cursor_of(self._company, self._crm, request)
+            try:
+                self._pull_pages(request, cursor, sums)
+            except FieldsMissingError as error:
+                missing = set(error.fields) & set(request.fields)
+                if not missing:
+                    raise
+                pause_missing(self._company, self._lease, self._crm, request.stream, sorted(missing))
+                request = StreamRequest(request.stream, tuple(n for n in request.fields if n not in missing))
+            else:
+                break
+        self._note_end(request, started_at)
+        new, changed, unchanged = sums
+        return StreamCounts(self._crm, request.stream, new, changed, unchanged)
+
+    def _pull_pages(self, request: StreamRequest, cursor: Cursor | None, sums: list[int]) -> None:
+        store, paused = self._company.store, paused_fields(self._company, self._crm, request.stream)
+        for page in gather(self._adapter.pull(request, cursor)):
+            position = position_of(request, page.cursor)
+            # Before the records, for the cursor is saved with these: what dies in between is told and followed again.
+            follow_removals(self._company, self._lease, self._crm, page.removals)
+            saved = store.save_page(
+                self._lease, self._crm, request.stream, page.records, position, self._company.clock(),
+                keep_fields=paused,
+            )
+            sums[:] = [a + b for a, b in zip(sums, saved)]
+            self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums)))
+
+    def _note_end(self, request: StreamRequest, started_at: datetime) -> None:
+        paused = paused_fields(self._company, self._crm, request.stream)
+        note_read(self._company, self._lease, self._crm, request, paused)
+        if self._adapter.streams[request.stream].freshness_seconds:
+            fact = {_pulled_at(self._crm, request.stream): started_at.isoformat()}
+            self._company.store.set_company_state(self._lease, **fact)
+
+    def _note_error(self, stream: str, error: ConnectorError) -> None:
+        log.warning("pull stopped crm=%s stream=%s reason=%s", self._crm, stream, type(error).__name__)
+        self.first_error = self.first_error or error
+        is_refused = isinstance(error, _REFUSED)
+        told = told_stop(self._company, self._crm, error) if isinstance(error, BudgetSpentError) else str(error)
+        if isinstance(error, FatalError) and error.hint:
+            told = f"{told}. {error.hint}"
+        self.counts.append(StreamCounts(self._crm, stream, error=told, is_refused=is_refused))
 
 
-def _cursor_for(request: StreamRequest, position: str | None) -> Cursor | None:
-    """Return the stored cursor, or None when the mapping has come to need other fields: then all is read anew."""
-    fields, _, cursor = (position or "").partition("\n")
-    return cursor if cursor and fields == ",".join(request.fields) else None
-
-
-def _pull_stream(
-    company: Company, lease: Lease, crm: str, request: StreamRequest, progress: Progress
-) -> StreamCounts:
-    store, name = company.store, company.name
-    new = changed = unchanged = 0
-    position = store.get_cursor(name, crm, request.stream)
-    for page in company.adapters[crm].pull(request, _cursor_for(request, position)):
-        position = _position(request, page.cursor)
-        saved = store.save_page(lease, crm, request.stream, page.records, position, company.clock())
-        new, changed, unchanged = new + saved.new, changed + saved.changed, unchanged + saved.unchanged
-        progress(Step("pull", f"{crm} {request.stream}", new + changed + unchanged))
-    fact, fields = _read_once(crm, request.stream), ",".join(request.fields)
-    if store.get_company_state(name).get(fact) != fields:
-        store.set_company_state(lease, **{fact: fields})
-    return StreamCounts(crm, request.stream, new, changed, unchanged)
+def _pulled_at(crm: str, stream: str) -> str:
+    """Return the name of the fact that says when a stream that is not asked with every run was read last."""
+    return f"pulled_at:{crm}:{stream}"

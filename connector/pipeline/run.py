@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.mapping.load import definition_fingerprint, judging_fingerprint
+from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import require_fields
-from connector.pipeline.company import Company, Progress, no_progress
+from connector.pipeline.company import Company, Progress, Step, no_progress
+from connector.pipeline.drift import drift_notices
 from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
+from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.sync_back import sync_back
 from connector.pipeline.understand import understand
 from connector.records import Change
 from connector.store import ChangeState, Conflict, Lease, OutboxRow
+
+_UNFINISHED = (ChangeState.PLANNED, ChangeState.SENDING, ChangeState.RETRY)
 
 
 @dataclass
@@ -33,7 +38,9 @@ class RunReport:
         refused: Changes that were given up in this run.
         notices: What the one who configures should know; nothing went wrong.
         set_aside: Records that may be one human and were not made one, each with the reason.
-        outbox: CRM -> state -> how many changes are in it after the run.
+        outbox: CRM -> state -> how many changes wait in it after the run.
+        calls: CRM -> how many calls the run took.
+        removed: What became of removed records that no pull tells of.
     """
 
     run_id: int
@@ -51,12 +58,19 @@ class RunReport:
     notices: list[str] = field(default_factory=list)
     set_aside: list[Conflict] = field(default_factory=list)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
+    calls: dict[str, CallCount] = field(default_factory=dict)
+    removed: RemovedReport = field(default_factory=RemovedReport)
 
     @property
     def problems(self) -> list[str]:
         """One line for each thing that did not go as it should."""
-        lines = [f"{c.crm} {c.stream}: {c.error}" for c in self.pulled if c.error]
-        lines += [f"{crm}: {why}" for crm, why in self.stopped.items() if crm not in _stopped(self.pulled)]
+        told = {c.crm for c in self.pulled if c.error}
+        lines = [
+            f"{c.crm} {c.stream}: {c.error}" for c in self.pulled
+            if c.error and (c.crm in self.stopped or f"{c.crm} {c.stream}" in self.unread)
+        ]
+        lines += [f"{crm}: {why}" for crm, why in self.stopped.items() if crm not in told]
+        lines += [f"{c.crm} {c.stream}, removed records: {c.error}" for c in self.removed.counts if c.error]
         if self.waiting_count:
             lines.append(f"{self.waiting_count} people wait for {', '.join(self.stopped)}: they were not judged")
         if self.unread:
@@ -75,9 +89,14 @@ class RunReport:
 
 
 def sync(
-    company: Company, progress: Progress = no_progress, *, sleep: Callable[[float], None] = time.sleep
+    company: Company, progress: Progress = no_progress, *, ask_all: bool = False, erase_all: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> RunReport:
     """Pull, evaluate and write back; what a crash or a refusal leaves over, the next run finishes.
+
+    Args:
+        ask_all: Ask the streams too that were read a short time ago.
+        erase_all: Erase what the CRMs say is erased however much it is.
 
     Raises:
         LeaseHeldError: Another run is at work for this company.
@@ -86,26 +105,30 @@ def sync(
     store = company.store
     with hold_lease(company) as lease:
         report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
-        status = "failed"
+        status, calls = "failed", call_counter(company)
         try:
             _require_fields_once(company, lease)
-            report.notices = _definition_notices(company, lease)
-            report.pulled = pull(company, lease, progress)
+            report.notices = _definition_notices(company, lease) + _first_load_notices(company, progress)
+            report.pulled = pull(company, lease, progress, ask_all=ask_all)
+            report.stopped = _stopped(company, report.pulled)
+            report.removed = _pull_removed(company, lease, progress, report.stopped, erase_all=erase_all)
             understand(company, lease, progress)
-            report.stopped = _stopped(report.pulled)
             report.unread = unread_streams(company)
+            report.notices += drift_notices(company) + _refusals(report.pulled, report.stopped, report.unread)
+            report.notices += report.removed.notices
             if not report.unread:
                 for batch in evaluate(company, lease, report.run_id, progress, report.stopped):
                     report.judged_count += len(batch.judged)
                     report.waiting_count += batch.waiting_count
                     report.handed_off += [j for j in batch.judged if j.decision.hands_off]
+            save_calls(company)
             report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
             report.refused = store.read_refused(company.name, report.started_at)
             report.set_aside = store.find_conflicts(company.name)
-            report.outbox = store.outbox_counts(company.name)
+            report.outbox = store.outbox_counts(company.name, _UNFINISHED)
             status = "done with problems" if report.problems else "done"
         finally:
-            report.finished_at = company.clock()
+            report.finished_at, report.calls = company.clock(), calls()
             store.finish_run(report.run_id, status, _counts(report), report.finished_at)
     return report
 
@@ -115,6 +138,7 @@ class Plan:
     """Every write `sync` would make now.
 
     Attributes:
+        unread: Streams that were never read to their end; with any, nobody was judged.
         waiting: Changes that an earlier run stored and did not get out.
         judged: People with something to be written, each with their changes.
         stopped: CRM -> why it could not be asked; people who have a record there are not in the plan.
@@ -123,6 +147,7 @@ class Plan:
 
     company: str
     pulled: list[StreamCounts]
+    unread: list[str]
     waiting: list[Change]
     judged: list[Judged]
     stopped: dict[str, str]
@@ -133,20 +158,23 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
     """Pull and judge, and return what `sync` would write; writes nothing to any CRM and stores no decision."""
     with hold_lease(company) as lease:
         _require_fields_once(company, lease)
-        notices = _definition_notices(company, lease)
+        notices = _definition_notices(company, lease) + _first_load_notices(company, progress)
         pulled = pull(company, lease, progress)
+        stopped = _stopped(company, pulled)
+        removed = _pull_removed(company, lease, progress, stopped)
         understand(company, lease, progress)
-        stopped = _stopped(pulled)
-        batches = [] if unread_streams(company) else judge_dirty(company, lease, stopped)
+        unread = unread_streams(company)
+        notices += drift_notices(company) + _refusals(pulled, stopped, unread) + removed.notices
+        batches = [] if unread else judge_dirty(company, lease, stopped)
         judged = [j for batch in batches for j in batch.judged if j.changes]
-        return Plan(company.name, pulled, company.store.read_waiting(company.name), judged, stopped, notices)
+        return Plan(company.name, pulled, unread, company.store.read_waiting(company.name), judged, stopped, notices)
 
 
 def _require_fields_once(company: Company, lease: Lease) -> None:
     """Check the mapping's fields against the live accounts when the mapping is new; it costs a call per object."""
     fingerprint = judging_fingerprint(company.mapping)
-    if company.store.get_company_state(company.name).get("fields_checked") != fingerprint:
-        require_fields(company)
+    is_new = company.store.get_company_state(company.name).get("fields_checked") != fingerprint
+    if is_new and require_fields(company):
         company.store.set_company_state(lease, fields_checked=fingerprint)
 
 
@@ -165,8 +193,40 @@ def _definition_notices(company: Company, lease: Lease) -> list[str]:
     ]
 
 
-def _stopped(pulled: list[StreamCounts]) -> dict[str, str]:
-    return {count.crm: count.error for count in pulled if count.error}
+def _first_load_notices(company: Company, progress: Progress) -> list[str]:
+    """Say, before it begins, that a first load takes a considerable part of the day's calls."""
+    notices = first_load_notices(company)
+    for notice in notices:
+        progress(Step("pull", notice, 0))
+    return notices
+
+
+def _pull_removed(
+    company: Company, lease: Lease, progress: Progress, stopped: dict[str, str], *, erase_all: bool = False
+) -> RemovedReport:
+    try:
+        return pull_removed(company, lease, progress, stopped=stopped, erase_all=erase_all)
+    finally:
+        save_calls(company)
+
+
+def _stopped(company: Company, pulled: list[StreamCounts]) -> dict[str, str]:
+    """Return why each CRM that stopped did.
+
+    One stream that is refused does not stop the others, unless it is of people: where sales has them cannot be known.
+    """
+    return {
+        count.crm: count.error for count in pulled
+        if count.error and (not count.is_refused or count.stream in company.mapping.crm[count.crm].people)
+    }
+
+
+def _refusals(pulled: list[StreamCounts], stopped: dict[str, str], unread: list[str]) -> list[str]:
+    """Return a line for each stream that is refused and was read before: what is known of it counts meanwhile."""
+    return [
+        f"{c.crm} {c.stream}: {c.error} (this stream waits; what was read of it before counts)"
+        for c in pulled if c.error and c.crm not in stopped and f"{c.crm} {c.stream}" not in unread
+    ]
 
 
 def _counts(report: RunReport) -> dict[str, int]:
@@ -174,5 +234,6 @@ def _counts(report: RunReport) -> dict[str, int]:
         "pulled": sum(c.new + c.changed for c in report.pulled),
         "judged": report.judged_count,
         "handed_off": len(report.handed_off),
+        **{f"{crm}_calls": count.sent for crm, count in report.calls.items()},
         **{f"{crm}_{outcome}": n for crm, counts in report.outcomes.items() for outcome, n in counts.items()},
     }

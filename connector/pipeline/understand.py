@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connector.core.identity import new_ids, resolve
+from connector.core.merged import Merge
 from connector.core.normalize import Normalizer
 from connector.mapping.load import judging_fingerprint, reading_fingerprint
 from connector.pipeline.company import Company, Progress, Step
@@ -55,17 +56,24 @@ def _pending(company: Company, normalizer: Normalizer, *, people: bool) -> Itera
 def _save_activities(
     company: Company, lease: Lease, normalizer: Normalizer, records: Iterable[StoredRecord], *, clear: bool
 ) -> None:
-    by_source = {r.key: normalizer.activities(r.key, r.modified_at, r.payload, r.links) for r in records}
+    by_source = {
+        r.key: [] if r.is_gone else normalizer.activities(r.key, r.modified_at, r.payload, r.links) for r in records
+    }
     company.store.save_activities(lease, by_source, company.clock(), clear=clear)
 
 
 def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: list[StoredRecord]) -> None:
     """Find out whose these records are, together with every stored record that may be the same human's."""
-    # What they were part of before they changed: the others may have the key for themselves now.
-    before = company.store.find_conflicts_among(company.name, [str(r.key) for r in records])
-    contacts, known = _gather(company, normalizer, records, before)
-    resolution = resolve(list(contacts.values()), known, _taken_ids(company, contacts.values()))
-    company.store.save_people(
+    # What they were part of before they changed: the others may have the key for themselves now. A conflict may be
+    # about the name that a record had before it was merged.
+    store, name = company.store, company.name
+    own = {str(r.key) for r in records}
+    names = own.union(*(map(str, merge) for merge in store.read_merges(name, own)))
+    before = {*store.find_conflicts_among(name, names), *store.find_conflicts_at(name, names)}
+    contacts, former, known, merges = _gather(company, normalizer, records, before)
+    everybody = (*contacts.values(), *former.values())
+    resolution = resolve(list(contacts.values()), known, _taken_ids(company, everybody), merges, former.values())
+    store.save_people(
         lease, resolution.keys, resolution.aliases,
         [Conflict(c.key, c.reason, tuple(map(str, c.records))) for c in resolution.conflicts],
         [r.key for r in records], reconsidered=[c.key for c in before],
@@ -73,21 +81,32 @@ def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: li
 
 
 def _gather(
-    company: Company, normalizer: Normalizer, records: list[StoredRecord], before: list[Conflict]
-) -> tuple[dict[str, Contact], dict[str, str]]:
-    """Return all contacts that share a key, a person or a conflict with these records, and whose each key is."""
+    company: Company, normalizer: Normalizer, records: list[StoredRecord], before: Iterable[Conflict]
+) -> tuple[dict[str, Contact], dict[str, Contact], dict[str, str], set[Merge]]:
+    """Return all contacts that share a key, a person or a conflict with these records, and all merges among them.
+
+    Between the two: what was merged away, as it was last seen, and whose each key is.
+    """
     store, name = company.store, company.name
     contacts = {
         str(r.key): normalizer.contact(r.key, r.modified_at, r.payload)
-        for r in records if normalizer.is_people(r.key.crm, r.key.stream)
+        for r in records if not r.is_gone and normalizer.is_people(r.key.crm, r.key.stream)
     }
+    former: dict[str, Contact] = {}
     known: dict[str, str] = {}
+    merges: set[Merge] = set()
     asked: set[str] = set()
     touched = {str(r.key) for r in records} | {key for c in before for key in (c.key, *c.records)}
     touched = touched.union(*map(_identity_keys, contacts.values()))
     # A neighbour may link on to further people; two or three rounds reach everybody.
     while new := touched - asked:
         asked |= new
+        told = store.read_merges(name, new) - merges
+        merges |= told
+        touched = touched.union(*(map(str, merge) for merge in told))
+        taken_up = read_former_contacts(company, normalizer, {loser for loser, _ in told})
+        former |= taken_up
+        touched = touched.union(*map(_identity_keys, taken_up.values()))
         found = store.get_person_ids(name, new)
         own = store.get_person_keys(name, set(found.values()) - set(known.values()))
         known |= {key: person_id for person_id, keys in own.items() for key in keys}
@@ -96,7 +115,7 @@ def _gather(
         fresh = read_contacts(company, normalizer, neighbours - contacts.keys())
         contacts |= fresh
         touched |= neighbours.union(*map(_identity_keys, fresh.values()))
-    return contacts, known
+    return contacts, former, known, merges
 
 
 def _taken_ids(company: Company, contacts: Iterable[Contact]) -> set[str]:
@@ -121,4 +140,16 @@ def read_contacts(company: Company, normalizer: Normalizer, keys: Iterable[str])
     named = [RecordKey.parse(key) for key in keys if not key.startswith("email:")]
     wanted = [key for key in named if normalizer.is_people(key.crm, key.stream)]
     rows = company.store.read_records(company.name, wanted)
+    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
+
+
+def read_former_contacts(
+    company: Company, normalizer: Normalizer, keys: Iterable[RecordKey],
+) -> dict[str, Contact]:
+    """Return those of these records of people that were merged away, as their CRM last showed them, by key.
+
+    Only whose they are may be read from them: everything else about the human stands in the record that goes on.
+    """
+    wanted = [key for key in keys if normalizer.is_people(key.crm, key.stream)]
+    rows = company.store.read_merged_away(company.name, wanted) if wanted else []
     return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}

@@ -1,5 +1,7 @@
 """What must survive the process, each query once. Knows no CRM and reads no clock: every `at` is passed in."""
 
+from connector.store.erasing import Erasing, NotedErasure
+from connector.store.removals import RemovalCounts
 from connector.store.rows import (
     ChangeState,
     Conflict,
@@ -14,6 +16,6 @@ from connector.store.rows import (
 from connector.store.store import Store, open_store
 
 __all__ = [
-    "ChangeState", "Conflict", "DecisionRow", "Handoff", "Lease", "OutboxRow", "PersonRow", "SentChange", "Store",
-    "StoredRecord", "open_store",
+    "ChangeState", "Conflict", "DecisionRow", "Erasing", "Handoff", "Lease", "NotedErasure", "OutboxRow", "PersonRow",
+    "RemovalCounts", "SentChange", "Store", "StoredRecord", "open_store",
 ]

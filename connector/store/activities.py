@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import Connection, Integer, select, type_coerce
 
 from connector.records import Activity, ActivityKind, RecordKey
 from connector.store.bulk import each_of, insert_rows, run_for_rows
+from connector.store.codec import dump_json
 from connector.store.database import Database
 from connector.store.instants import to_micros
 from connector.store.people import mark_dirty
@@ -24,12 +26,14 @@ from connector.store.rows import Lease
 from connector.store.schema import activities, person_keys
 
 _COLUMNS = (
-    "company", "activity_id", "subject", "kind", "title", "crm", "source", "occurred_at", "recorded_at",
+    "company", "activity_id", "subject", "kind", "title", "crm", "source", "occurred_at", "same_as",
+    "recorded_at",
 )
 _ON_CONFLICT = """
     ON CONFLICT (company, activity_id) DO UPDATE SET
         subject = excluded.subject, kind = excluded.kind, title = excluded.title, crm = excluded.crm,
-        source = excluded.source, occurred_at = excluded.occurred_at, retracted_at = NULL
+        source = excluded.source, occurred_at = excluded.occurred_at, same_as = excluded.same_as,
+        retracted_at = NULL
 """
 _STEP = re.compile(r"(.*)#([0-9]{1,9})", re.DOTALL)
 _RETRACT = "UPDATE activities SET retracted_at = ? WHERE company = ? AND activity_id = ?"
@@ -44,6 +48,7 @@ class _Told(NamedTuple):
     crm: str
     source: str
     occurred_at: int    # microseconds, as stored
+    same_as: str | None
 
 
 class ActivitiesStore(Database):
@@ -88,14 +93,17 @@ class ActivitiesStore(Database):
         """What these subjects did and was not retracted, in the order it happened."""
         table = activities.c
         query = select(
-            table.activity_id, table.subject, table.kind, table.occurred_at, table.title, table.crm,
+            table.activity_id, table.subject, table.kind, table.occurred_at, table.title, table.crm, table.same_as,
         ).where(
             table.company == company, table.subject.in_(each_of(subjects)), table.retracted_at.is_(None),
         ).order_by(table.occurred_at, table.activity_id)
         with self._reading() as connection:
             return [
-                Activity(activity_id, subject, ActivityKind(kind), occurred_at, title, crm)
-                for activity_id, subject, kind, occurred_at, title, crm in connection.execute(query)
+                Activity(
+                    activity_id, subject, ActivityKind(kind), occurred_at, title, crm,
+                    same_as=tuple(orjson.loads(same_as)) if same_as else (),
+                )
+                for activity_id, subject, kind, occurred_at, title, crm, same_as in connection.execute(query)
             ]
 
 
@@ -108,7 +116,10 @@ def _tell(
         for one in given:
             before = stored.get(one.activity_id)
             occurred_at = before[0].occurred_at if before and one.is_dated_once else to_micros(one.occurred_at)
-            told[one.activity_id] = _Told(one.subject, one.kind.value, one.title, one.crm, str(source), occurred_at)
+            told[one.activity_id] = _Told(
+                one.subject, one.kind.value, one.title, one.crm, str(source), occurred_at,
+                dump_json(one.same_as) if one.same_as else None,
+            )
     return told
 
 
@@ -133,7 +144,7 @@ def _read_stored(connection: Connection, company: str, sources: Iterable[str]) -
     table = activities.c
     query = select(
         table.activity_id, table.subject, table.kind, table.title, table.crm, table.source,
-        type_coerce(table.occurred_at, Integer), table.retracted_at,
+        type_coerce(table.occurred_at, Integer), table.same_as, table.retracted_at,
     ).where(table.company == company, table.source.in_(each_of(sources)))
     return {
         activity_id: (_Told(*told), retracted_at is not None)

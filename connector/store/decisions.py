@@ -35,7 +35,7 @@ _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
 )
 
 _STATE = (persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at)
-_CLEAN = "UPDATE persons SET dirty = 0 WHERE company = ? AND person_id = ? AND dirty_version = ?"
+_CLEAN = "UPDATE persons SET dirty = 0, look_again_at = NULL WHERE company = ? AND person_id = ? AND dirty_version = ?"
 
 Decided = tuple[Decision, Sequence[Change], Mapping[str, Any]]
 """A decision, its changes, and a summary of the person for those who ask (plain JSON values)."""

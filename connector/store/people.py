@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from sqlalchemy.sql import Select
 
 from connector.records import RecordKey
 from connector.store.bulk import each_of, insert_rows
 from connector.store.codec import dump_json, load_json
 from connector.store.database import Database
-from connector.store.merging import merge_person
+from connector.store.merging import follow_merges, merge_person
 from connector.store.records import clear_pending
 from connector.store.rows import Conflict, ConflictLike, Lease
+from connector.store.schema import conflict_members, person_keys, persons
 from connector.store.schema import conflicts as conflicts_table
-from connector.store.schema import person_keys, persons
 
 
 class PeopleStore(Database):
@@ -40,6 +40,11 @@ class PeopleStore(Database):
             for row in connection.execute(query.order_by(person_keys.c.key)):
                 found[row.person_id].append(row.key)
         return dict(found)
+
+    def who_goes_on(self, company: str, person_ids: Iterable[str]) -> set[str]:
+        """The people who go on for these: who they were merged into, or they themselves."""
+        with self._reading() as connection:
+            return {follow_merges(connection, company, person_id) for person_id in set(person_ids)}
 
     def has_keys_of(self, company: str, crm: str, stream: str) -> bool:
         """Tell whether any record of this stream is somebody's, or expected to be by one that links to it."""
@@ -86,13 +91,11 @@ class PeopleStore(Database):
         return self._read_conflicts(company, conflicts_table.c.key.in_(each_of(keys)))
 
     def find_conflicts_among(self, company: str, records: Iterable[str]) -> list[Conflict]:
-        """What was set aside and concerns one of these records, by key.
-
-        Reads all that the company set aside: once a batch, of a table that is small where identity does its work.
-        """
-        member = func.json_each(conflicts_table.c.records).table_valued("value")
-        concerned = select(member.c.value).where(member.c.value.in_(each_of(records))).correlate(conflicts_table)
-        return self._read_conflicts(company, concerned.exists())
+        """What was set aside and concerns one of these records, by key."""
+        concerned = select(conflict_members.c.key).where(
+            conflict_members.c.company == company, conflict_members.c.record.in_(each_of(records)),
+        )
+        return self._read_conflicts(company, conflicts_table.c.key.in_(concerned))
 
     def _read_conflicts(self, company: str, *which: ColumnElement[bool]) -> list[Conflict]:
         table = conflicts_table.c
@@ -111,6 +114,13 @@ def mark_dirty(connection: Connection, company: str, person_ids: Select[str]) ->
         .where(persons.c.company == company, persons.c.merged_into.is_(None), persons.c.person_id.in_(person_ids))
         .values(dirty=1, dirty_version=persons.c.dirty_version + 1)
     )
+
+
+def forget_conflicts(connection: Connection, company: str, keys: Iterable[str]) -> None:
+    """Drop, in the caller's transaction, what was set aside at these keys."""
+    at = list(keys)
+    for table in (conflicts_table, conflict_members):
+        connection.execute(delete(table).where(table.c.company == company, table.c.key.in_(each_of(at))))
 
 
 def _owners(company: str, keys: Iterable[str]) -> Select[str]:
@@ -140,11 +150,13 @@ def _replace_keys(
 def _replace_conflicts(
     connection: Connection, company: str, again: Iterable[str], conflicts: Sequence[ConflictLike],
 ) -> None:
-    connection.execute(delete(conflicts_table).where(
-        conflicts_table.c.company == company, conflicts_table.c.key.in_(each_of(again)),
-    ))
+    forget_conflicts(connection, company, again)
     insert_rows(
         connection, conflicts_table, ("company", "key", "reason", "records"),
         [(company, c.key, c.reason, dump_json([str(record) for record in c.records])) for c in conflicts],
         "ON CONFLICT (company, key, reason) DO UPDATE SET records = excluded.records",
+    )
+    insert_rows(
+        connection, conflict_members, ("company", "record", "key", "reason"),
+        [(company, str(record), c.key, c.reason) for c in conflicts for record in c.records], "ON CONFLICT DO NOTHING",
     )

@@ -30,6 +30,7 @@ UNSENT = frozenset({ChangeState.PLANNED, ChangeState.RETRY})
 _OPEN = UNSENT | {ChangeState.SENDING, ChangeState.DEAD}
 
 SUPERSEDED = "a newer change took its place"
+WITHDRAWN = "the record was removed from its CRM"
 _CANCELLED = "the CRM has these values already"
 
 _COLUMNS = (
@@ -46,10 +47,11 @@ _PLAN_FIELDS = f"""
         written = CASE WHEN outbox.record = excluded.record THEN outbox.written END
     WHERE outbox.state <> 'sending'
 """
-# Refused for one record (it was converted or deleted meanwhile), it may still be made for another.
+# Refused for one record (it was converted or deleted meanwhile), it may still be made for another; withdrawn with
+# its record, it may be made again when that comes back.
 _PLAN_ONCE = f"""
     ON CONFLICT (company, crm, idempotency_key) DO UPDATE SET {_ANEW}
-    WHERE outbox.state IN ('rejected', 'dead') AND outbox.record <> excluded.record
+    WHERE outbox.state IN ('rejected', 'dead') AND (outbox.record <> excluded.record OR outbox.reason = '{WITHDRAWN}')
 """
 _WAIT_BEHIND = """
     UPDATE outbox SET replacement = ?, replacement_run_id = ?

@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, text
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, func, select, text, type_coerce
 
-from connector.records import RawRecord, RecordKey
+from connector.records import RawRecord, RecordKey, RemovalKind
+from connector.store.addresses import keep_address_links, leave_out_erased
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_json, dump_links, load_json, load_links
 from connector.store.database import Database
-from connector.store.instants import to_micros
+from connector.store.instants import from_micros, to_micros
 from connector.store.rows import Lease, PageCounts, RecordVersion, StoredRecord
 from connector.store.schema import cursors, pending_records, record_versions
 from connector.store.schema import records as records_table
 
 _KEY_COLUMNS = ("company", "crm", "stream", "remote_id")
 _RECORD_COLUMNS = (*_KEY_COLUMNS, "modified_at", "payload", "links", "first_seen_at", "valid_from")
-_KEEP_OLD_VERSION = """
+KEEP_OLD_VERSION = """
     INSERT INTO record_versions
         (company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, valid_to)
     SELECT company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, ? FROM records
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
+_KEEP_LATE_VERSION = """
+    INSERT INTO record_versions
+        (company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, valid_to)
+    SELECT company, crm, stream, remote_id, version, ?, ?, ?, ?, ? FROM records
+    WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
+"""
+_COUNT_VERSION = """
+    UPDATE records SET version = version + 1 WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
+"""
 _CHANGE_RECORD = """
     UPDATE records
-    SET modified_at = ?, payload = ?, links = ?, valid_from = ?, version = version + 1
+    SET modified_at = ?, payload = ?, links = ?, valid_from = ?, version = version + 1, removal = NULL,
+        removed_from = NULL
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
-_BURY = """
-    UPDATE records SET payload = ?, links = NULL, valid_from = ?, version = version + 1
-    WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
-"""
-_DISOWN = "DELETE FROM person_keys WHERE company = ? AND key = ?"
-_CLEAR_PENDING = "DELETE FROM pending_records WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?"
 # `WHERE` stands between SELECT and ON, which SQLite would else read as a join's.
+_MARK_PENDING = """
+    INSERT INTO pending_records (company, crm, stream, remote_id)
+    SELECT ?, ?, ?, value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
+"""
+_CLEAR_PENDING = """
+    DELETE FROM pending_records WHERE company = ? AND crm = ? AND stream = ?
+        AND remote_id IN (SELECT value FROM json_each(?))
+"""
 _MARK_ALL_PENDING = """
     INSERT INTO pending_records (company, crm, stream, remote_id)
-    SELECT company, crm, stream, remote_id FROM records WHERE company = :company AND payload <> 'null'
+    SELECT company, crm, stream, remote_id FROM records
+    WHERE company = :company AND (payload <> 'null' OR removal = 'merged')
     ON CONFLICT DO NOTHING
 """
-_GONE = "null"
+GONE = "null"
 """The payload of a record that is gone from its CRM: a version like any other, so that the ledger knows since when."""
 
-_STORED = tuple(records_table.c[name] for name in ("crm", "stream", "remote_id", "modified_at", "payload", "links"))
+# The instant as the integer it is: one call less for each record than a typed column.
+_STORED = (
+    *(records_table.c[name] for name in ("crm", "stream", "remote_id")),
+    type_coerce(records_table.c.modified_at, Integer), records_table.c.payload, records_table.c.links,
+)
 
 
 class RecordsStore(Database):
@@ -61,54 +79,55 @@ class RecordsStore(Database):
             return connection.execute(query).scalar()
 
     def save_page(
-        self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime,
+        self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime, *,
+        keep_fields: Collection[str] = (),
     ) -> PageCounts:
         """Keep one page and the cursor that is safe with it, both or neither.
 
         New and changed records become pending; the old version of a changed one goes to the ledger. A record whose
         payload and links are as before is not touched, so that a page twice is harmless. Of a record that repeats
         inside the page the last one counts.
+
+        What was erased never comes back, nor what a merge took up, unless it changed after the merge (a merge that
+        was undone): such a record is left out, and not counted. What it says is kept as a past version where none as
+        new is known, because whose it was still tells who is who.
+
+        Args:
+            keep_fields: Fields that were not asked for: a stored record keeps what it has of them.
         """
-        # Texts of sorted keys: equal texts are equal payloads.
-        page = {
-            record.remote_id: (to_micros(record.modified_at), dump_json(record.payload), dump_links(record.links))
-            for record in records
-        }
         with self._writing(lease) as connection:
             place = (lease.company, crm, stream)
-            known = _read_known(connection, place, page)
+            records = leave_out_erased(connection, lease.company, crm, records)
+            # Texts of sorted keys: equal texts are equal payloads.
+            page = {
+                record.remote_id: (to_micros(record.modified_at), dump_json(record.payload), dump_links(record.links))
+                for record in records
+            }
+            known, late, erased = _read_known(connection, place, page)
+            told_late = {remote_id: page.pop(remote_id) for remote_id in late}
+            for remote_id in erased:
+                del page[remote_id]
+            if keep_fields:
+                page |= {i: _with_kept(page[i], payload, keep_fields) for i, (payload, _) in known.items()}
             changed = [remote_id for remote_id, before in known.items() if page[remote_id][1:] != before]
             new = [remote_id for remote_id in page if remote_id not in known]
             stamp = to_micros(at)
             insert_rows(
-                connection, records_table, _RECORD_COLUMNS, [(*place, i, *page[i], stamp, stamp) for i in new],
+                connection, records_table, _RECORD_COLUMNS, [(*place, i, *page[i], stamp, stamp) for i in sorted(new)],
             )
-            run_for_rows(connection, _KEEP_OLD_VERSION, [(stamp, *place, remote_id) for remote_id in changed])
+            run_for_rows(connection, KEEP_OLD_VERSION, [(stamp, *place, remote_id) for remote_id in changed])
             run_for_rows(
                 connection, _CHANGE_RECORD, [(*page[remote_id], stamp, *place, remote_id) for remote_id in changed],
             )
-            insert_rows(
-                connection, pending_records, _KEY_COLUMNS, [(*place, remote_id) for remote_id in (*new, *changed)],
-                "ON CONFLICT DO NOTHING",
-            )
+            kept_late = _keep_late(connection, place, told_late, stamp, keep_fields) if told_late else []
+            mark_pending(connection, place, [*new, *changed, *kept_late])
+            keep_address_links(connection, place, [record for record in records if record.remote_id in page])
             insert_rows(
                 connection, cursors, ("company", "crm", "stream", "cursor", "saved_at"), [(*place, cursor, stamp)],
                 "ON CONFLICT (company, crm, stream) "
                 "DO UPDATE SET cursor = excluded.cursor, saved_at = excluded.saved_at",
             )
         return PageCounts(new=len(new), changed=len(changed), unchanged=len(known) - len(changed))
-
-    def mark_gone(self, lease: Lease, keys: Iterable[RecordKey], at: datetime) -> None:
-        """Note that these records are no longer in their CRM: nobody's any more, and read by nobody.
-
-        Their versions stay in the ledger. One that comes back (an undelete) is a changed record like any other.
-        """
-        stamp, company, gone = to_micros(at), lease.company, list(keys)
-        with self._writing(lease) as connection:
-            run_for_rows(connection, _KEEP_OLD_VERSION, [(stamp, company, *key) for key in gone])
-            run_for_rows(connection, _BURY, [(_GONE, stamp, company, *key) for key in gone])
-            run_for_rows(connection, _DISOWN, [(company, str(key)) for key in gone])
-            clear_pending(connection, company, gone)
 
     def count_pending(self, company: str) -> int:
         """How many of the company's records are not evaluated since they came or changed."""
@@ -124,7 +143,10 @@ class RecordsStore(Database):
             return sorted((crm, stream) for crm, stream in connection.execute(query))
 
     def read_pending(self, company: str, *, crm: str, stream: str, limit: int) -> list[StoredRecord]:
-        """Up to `limit` pending records of one stream, by remote id; they stay pending until saved as evaluated."""
+        """Up to `limit` pending records of one stream, by remote id; they stay pending until saved as evaluated.
+
+        Those that were removed are among them, for whoever had them to give them up.
+        """
         pending = pending_records.c
         next_ids = select(pending.remote_id).where(
             pending.company == company, pending.crm == crm, pending.stream == stream,
@@ -133,7 +155,7 @@ class RecordsStore(Database):
             _of_stream(company, crm, stream), records_table.c.remote_id.in_(next_ids),
         ).order_by(records_table.c.remote_id)
         with self._reading() as connection:
-            return [_to_stored(row) for row in connection.execute(query)]
+            return _read_stored(connection, query)
 
     def mark_all_pending(self, lease: Lease) -> None:
         """Have every record of the company evaluated again, as after a changed mapping."""
@@ -150,28 +172,28 @@ class RecordsStore(Database):
             for (crm, stream), remote_ids in sorted(by_stream.items()):
                 query = select(*_STORED).where(
                     _of_stream(company, crm, stream), records_table.c.remote_id.in_(each_of(remote_ids)),
-                    records_table.c.payload != _GONE,
+                    records_table.c.payload != GONE,
                 ).order_by(records_table.c.remote_id)
-                found += [_to_stored(row) for row in connection.execute(query)]
+                found += _read_stored(connection, query)
         return found
 
     def read_stream(self, company: str, crm: str, stream: str) -> list[StoredRecord]:
         """Every record of one stream, by remote id: for small ones that others refer to, such as owners."""
         query = select(*_STORED).where(
-            _of_stream(company, crm, stream), records_table.c.payload != _GONE,
+            _of_stream(company, crm, stream), records_table.c.payload != GONE,
         ).order_by(records_table.c.remote_id)
         with self._reading() as connection:
-            return [_to_stored(row) for row in connection.execute(query)]
+            return _read_stored(connection, query)
 
     def scan_stream(self, company: str, crm: str, stream: str, *, batch: int = 2_000) -> Iterator[StoredRecord]:
         """Every record of one stream, by remote id, a batch in memory at a time."""
         after = ""
         while True:
             query = select(*_STORED).where(
-                _of_stream(company, crm, stream), records_table.c.remote_id > after, records_table.c.payload != _GONE,
+                _of_stream(company, crm, stream), records_table.c.remote_id > after, records_table.c.payload != GONE,
             ).order_by(records_table.c.remote_id).limit(batch)
             with self._reading() as connection:
-                found = [_to_stored(row) for row in connection.execute(query)]
+                found = _read_stored(connection, query)
             yield from found
             if len(found) < batch:
                 return
@@ -180,36 +202,105 @@ class RecordsStore(Database):
     def read_versions(self, company: str, key: RecordKey) -> list[RecordVersion]:
         """The past versions of one record, oldest first; the present one is not among them."""
         old = record_versions.c
-        query = select(record_versions).where(
+        query = select(
+            old.version, old.valid_from, old.valid_to,
+            old.crm, old.stream, old.remote_id, type_coerce(old.modified_at, Integer), old.payload, old.links,
+        ).where(
             old.company == company, old.crm == key.crm, old.stream == key.stream, old.remote_id == key.remote_id,
         ).order_by(old.version)
         with self._reading() as connection:
             return [
-                RecordVersion(row.version, row.valid_from, row.valid_to, _to_stored(row))
-                for row in connection.execute(query)
+                RecordVersion(version, valid_from, valid_to, _to_stored(*record))
+                for version, valid_from, valid_to, *record in connection.execute(query)
             ]
+
+
+def mark_pending(connection: Connection, place: tuple[str, str, str], remote_ids: Sequence[str]) -> None:
+    """Note, in the caller's transaction, that these records of one stream are to be evaluated.
+
+    Args:
+        place: Company, CRM and stream.
+    """
+    if remote_ids:
+        connection.exec_driver_sql(_MARK_PENDING, (*place, dump_json(remote_ids)))
 
 
 def clear_pending(connection: Connection, company: str, keys: Iterable[RecordKey]) -> None:
     """Note, in the caller's transaction, that these records are evaluated."""
-    run_for_rows(connection, _CLEAR_PENDING, [(company, *key) for key in keys])
+    by_stream: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in keys:
+        by_stream[key.crm, key.stream].append(key.remote_id)
+    for stream, remote_ids in by_stream.items():
+        connection.exec_driver_sql(_CLEAR_PENDING, (company, *stream, dump_json(remote_ids)))
 
 
 def _read_known(
-    connection: Connection, place: tuple[str, str, str], page: Iterable[str],
-) -> dict[str, tuple[str, str | None]]:
-    """Payload and links of those of the page's records that are stored, by remote id."""
-    query = select(records_table.c.remote_id, records_table.c.payload, records_table.c.links).where(
-        _of_stream(*place), records_table.c.remote_id.in_(each_of(page)),
-    )
-    return {remote_id: (payload, links) for remote_id, payload, links in connection.execute(query)}
+    connection: Connection, place: tuple[str, str, str], page: Mapping[str, tuple[int, str, str | None]],
+) -> tuple[dict[str, tuple[str, str | None]], list[str], list[str]]:
+    """Payload and links of those of the page's records that are stored, by remote id.
+
+    And what is left out of it: what is told of records from before their merge, and what was erased.
+    """
+    query = select(
+        records_table.c.remote_id, records_table.c.payload, records_table.c.links, records_table.c.removal,
+        type_coerce(records_table.c.modified_at, Integer),
+    ).where(_of_stream(*place), records_table.c.remote_id.in_(each_of(page)))
+    known: dict[str, tuple[str, str | None]] = {}
+    late: list[str] = []
+    erased: list[str] = []
+    for remote_id, payload, links, removal, removed_at in connection.execute(query):
+        if removal == RemovalKind.ERASED:
+            erased.append(remote_id)
+        elif removal == RemovalKind.MERGED and page[remote_id][0] <= removed_at:
+            late.append(remote_id)
+        else:
+            known[remote_id] = (payload, links)
+    return known, late, erased
+
+
+def _keep_late(
+    connection: Connection, place: tuple[str, str, str], told: Mapping[str, tuple[int, str, str | None]], stamp: int,
+    keep_fields: Collection[str],
+) -> list[str]:
+    """Keep what is newer than any version of these merged records as a past version; return whose it was of."""
+    company, crm, stream = place
+    old = record_versions.c
+    query = select(old.remote_id, type_coerce(old.modified_at, Integer), old.payload).where(
+        old.company == company, old.crm == crm, old.stream == stream, old.remote_id.in_(each_of(told)),
+        old.payload != GONE,
+    ).order_by(old.modified_at, old.version)
+    last = {remote_id: (modified_at, payload) for remote_id, modified_at, payload in connection.execute(query)}
+    newer = {i: one for i, one in told.items() if i not in last or one[0] > last[i][0]}
+    if keep_fields:
+        newer |= {i: _with_kept(one, last[i][1], keep_fields) for i, one in newer.items() if i in last}
+    run_for_rows(connection, _KEEP_LATE_VERSION, [(*one, stamp, stamp, *place, i) for i, one in newer.items()])
+    run_for_rows(connection, _COUNT_VERSION, [(*place, i) for i in newer])
+    return list(newer)
+
+
+def _with_kept(
+    told: tuple[int, str, str | None], stored: str, keep_fields: Collection[str],
+) -> tuple[int, str, str | None]:
+    """What a page tells of a record, with the stored payload's values of these fields."""
+    modified_at, payload, links = told
+    before = load_json(stored) or {}
+    return modified_at, dump_json(load_json(payload) | {n: before[n] for n in keep_fields if n in before}), links
 
 
 def _of_stream(company: str, crm: str, stream: str) -> ColumnElement[bool]:
     return and_(records_table.c.company == company, records_table.c.crm == crm, records_table.c.stream == stream)
 
 
-def _to_stored(row: Row[*tuple[Any, ...]]) -> StoredRecord:
+def _read_stored(connection: Connection, query: Select[Any]) -> list[StoredRecord]:
+    """The records that a query of `_STORED` finds."""
+    return [_to_stored(*row) for row in connection.execute(query).all()]
+
+
+def _to_stored(
+    crm: str, stream: str, remote_id: str, modified_at: int, payload: str, links: str | None,
+) -> StoredRecord:
+    # Every record of a first load passes here: straight to the point.
     return StoredRecord(
-        RecordKey(row.crm, row.stream, row.remote_id), row.modified_at, load_json(row.payload), load_links(row.links),
+        RecordKey(crm, stream, remote_id), from_micros(modified_at), load_json(payload) or {},
+        load_links(links) if links else {}, payload == GONE,
     )

@@ -39,12 +39,17 @@ class PageCounts(NamedTuple):
 
 
 class StoredRecord(NamedTuple):
-    """A record as it stands now: the payload of the mapped fields, and whose it is."""
+    """A record as it stands now: the payload of the mapped fields, and whose it is.
+
+    Attributes:
+        is_gone: Its CRM no longer has it: the payload and the links are empty.
+    """
 
     key: RecordKey
     modified_at: datetime
     payload: dict[str, Any]
     links: dict[str, tuple[str, ...]]
+    is_gone: bool = False
 
 
 class RecordVersion(NamedTuple):

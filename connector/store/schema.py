@@ -79,6 +79,14 @@ cursors = Table(
     sqlite_with_rowid=False,
 )
 
+calls = Table(
+    "calls", METADATA,
+    _key("company"), _key("crm"),
+    Column("hour", Instant, primary_key=True),             # its beginning
+    Column("calls", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 records = Table(
     "records", METADATA,
     _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
@@ -88,6 +96,40 @@ records = Table(
     Column("first_seen_at", Instant, nullable=False),      # when we first read it
     Column("valid_from", Instant, nullable=False),         # when we read this version
     _count("version", 1),
+    Column("removal", Text),                               # `deleted`, `merged` or `erased`; NULL: its CRM has it
+    Column("removed_from", Text),                          # whose it was when it was removed: a person id
+)
+# Not clustered: its rows are long, and ids come in any order. A page of 2,000 new ones would be written to as many
+# places of the table; so it goes to its end, and only the index's short entries are spread (a third of the CPU).
+
+# Which records are found by an address and by no id (form submissions): to find those of a human who is erased.
+address_links = Table(
+    "address_links", METADATA,
+    _key("company"), _key("crm"), _key("address"), _key("stream"), _key("remote_id"),
+    sqlite_with_rowid=False,
+)
+
+# Every merge a CRM ever told of, also of records we never had: links and activities go on naming the loser.
+merges = Table(
+    "merges", METADATA,
+    _key("company"), _key("loser"), _key("winner"),        # str(RecordKey)
+    Index(None, "company", "winner"),
+    sqlite_with_rowid=False,
+)
+
+# What is to be erased when the number of a run's erasures is known and found credible.
+erasures = Table(
+    "erasures", METADATA,
+    _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
+    Column("removed_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Whose records from before `erased_at` must not come back: keyed digests, never the addresses themselves.
+erased_addresses = Table(
+    "erased_addresses", METADATA,
+    _key("company"), _key("crm"), _key("digest"),
+    Column("erased_at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -151,6 +193,14 @@ conflicts = Table(
     sqlite_with_rowid=False,
 )
 
+# The same record keys one by one, to find the conflicts of a record.
+conflict_members = Table(
+    "conflict_members", METADATA,
+    _key("company"), _key("record"), _key("key"), _key("reason"),
+    Index(None, "company", "key"),
+    sqlite_with_rowid=False,
+)
+
 activities = Table(
     "activities", METADATA,
     _key("company"), _key("subject"),
@@ -160,6 +210,7 @@ activities = Table(
     _text("source"),                                       # str(RecordKey) of the record that tells of it
     Column("recorded_at", Instant, nullable=False),
     Column("retracted_at", Instant),
+    Column("same_as", Text),                               # JSON array of its other names; NULL for none
     UniqueConstraint("company", "activity_id"),
     Index(None, "company", "source"),
     sqlite_with_rowid=False,

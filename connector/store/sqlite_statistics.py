@@ -40,6 +40,8 @@ def _describe(table: Table) -> list[tuple[str, str, str]]:
         names = [column.name for column in columns]
         if isinstance(constraint, PrimaryKeyConstraint) and is_clustered:
             described.append((table.name, table.name, _spread(names, True)))
+        elif isinstance(constraint, PrimaryKeyConstraint) and len(names) > 1:
+            described.append((table.name, f"sqlite_autoindex_{table.name}_1", _spread(names, True)))
         elif isinstance(constraint, UniqueConstraint):
             # SQLite names the index behind a table's only UNIQUE constraint so; the clustered key is number 1.
             described.append((table.name, f"sqlite_autoindex_{table.name}_2", _spread(names, True)))

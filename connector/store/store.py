@@ -5,15 +5,21 @@ from __future__ import annotations
 from types import TracebackType
 
 from connector.store.activities import ActivitiesStore
+from connector.store.calls import CallsStore
 from connector.store.database import open_engine
 from connector.store.decisions import DecisionsStore
+from connector.store.erasing import ErasingStore
 from connector.store.outbox import OutboxStore
 from connector.store.people import PeopleStore
 from connector.store.records import RecordsStore
+from connector.store.removals import RemovalsStore
 from connector.store.runs import RunsStore
 
 
-class Store(RunsStore, RecordsStore, PeopleStore, ActivitiesStore, DecisionsStore, OutboxStore):
+class Store(
+    RunsStore, CallsStore, RecordsStore, RemovalsStore, ErasingStore, PeopleStore, ActivitiesStore,
+    DecisionsStore, OutboxStore,
+):
     """One open store: safe to share between threads, closed at the end of `with`.
 
     Every method is one transaction. Those that take a lease write only while it is held and raise LeaseLostError

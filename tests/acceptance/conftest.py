@@ -18,7 +18,7 @@ from connector.settings import Config, Settings
 from connector.wiring import open_company
 
 ROOT = Path(__file__).parents[2]
-READING = ("/search", "/batch/read", "/token", "/query")
+READING = ("/search", "/batch/read", "/token", "/query", "/composite")
 
 
 def make_config(folder: Path, urls: dict[str, str], company: str, account: str) -> Config:

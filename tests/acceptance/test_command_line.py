@@ -74,6 +74,20 @@ def test_plan_then_sync_then_explain(config: Path, pair: SandboxPair) -> None:
     assert "handed off: cycle 1" in for_people.stdout
 
 
+def test_estimate_tells_the_calls_by_stream_and_sync_those_it_took(config: Path) -> None:
+    told = mql("--config", str(config), "estimate", "mirai")
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"mirai hubspot: about \d+ calls, \d+\.\d % of our [\d,]+ a day; [\d,]+ left", told.stdout)
+    assert re.search(r"\d+  contacts \(first time\)", told.stdout)
+    estimates = json.loads(mql("--config", str(config), "estimate", "mirai", "--json").stdout)
+    assert estimates["crms"][0]["calls"] == sum(s["calls"] for s in estimates["crms"][0]["streams"])
+    synced = mql("--config", str(config), "sync", "mirai").stdout
+    assert re.search(r"calls: hubspot \d+, today \d+ of our [\d,]+; salesforce \d+, today", synced)
+    again = mql("--config", str(config), "sync", "mirai").stdout
+    assert "not asked, read a short time ago: hubspot owners" in again
+    assert "not asked" not in mql("--config", str(config), "sync", "mirai", "--fresh").stdout
+
+
 def test_nothing_is_coloured_and_nothing_moves_the_cursor_in_a_pipe(config: Path) -> None:
     shown = mql("--config", str(config), "plan", "mirai")
     assert shown.returncode == 0
@@ -136,7 +150,7 @@ def test_wrong_token(config: Path) -> None:
     edit(config, "pat-sandbox-", "pat-wrong-")
     said = fails(1, "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN", "--config", str(config), "check", "mirai")
     assert "pat-wrong" not in said
-    said = fails(1, "hubspot refuses the service key", "--config", str(config), "sync", "mirai")
+    said = fails(1, "hubspot refuses the credential", "--config", str(config), "sync", "mirai")
     assert "pat-wrong" not in said
     assert "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN" in said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import requests
 from connector.adapter_kit import transport
 from connector.pipeline.run import RunReport, sync
 from connector.sandbox.serve import SandboxPair
+from connector.settings import Config, Settings
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Opener, make_config
 
@@ -217,3 +219,41 @@ def test_a_score_that_went_back_while_it_waited_is_not_sent(crms: Crms, opener: 
     assert written == []
     after = crms.hubspot("GET", f"{path}?properties=mql_score")["properties"]["mql_score"]
     assert after == before["mql_score"]
+
+
+@pytest.mark.parametrize(("crm", "name"), [("hubspot", "token"), ("salesforce", "client_secret")])
+@pytest.mark.parametrize("is_first_run", [True, False])
+def test_a_dead_credential_costs_one_request_and_leaves_the_other_crm_running(
+    crms: Crms, pair: SandboxPair, tmp_path: Path, crm: str, name: str, is_first_run: bool
+) -> None:
+    config = make_config(tmp_path, pair.urls, "mirai", crms.account)
+    if not is_first_run:
+        for one in pair.urls:   # everything that is decided waits in the outbox
+            crms.control(one, "faults", match="PATCH ", status=503, times=99)
+            crms.control(one, "faults", match="batch/update", status=503, times=99)
+        with open_company(config, "mirai") as company:
+            sync(company, sleep=Naps())
+            assert company.store.outbox_counts(company.name)[crm]
+        for one in pair.urls:
+            heal(crms, one)
+    content = copy.deepcopy(config.in_file)
+    content["companies"]["mirai"][crm][name] = "it was revoked"
+    refused = Config(path=config.path, settings=Settings(**content), in_file=content)
+    made = {one: len(every_request(crms, one)) for one in pair.urls}
+    with open_company(refused, "mirai") as company:
+        report = sync(company, sleep=Naps())
+    statuses = [one["status"] for one in every_request(crms, crm)[made[crm]:]]
+    assert [status for status in statuses if status in (400, 401)] == statuses, "nothing else gets through"
+    assert len(statuses) == 1
+    [problem] = [line for line in report.problems if line.startswith(f"{crm} ")]
+    assert "refuses the credential" in problem
+    assert any(remedy in problem for remedy in ("Make a new service key", "Check client_id"))
+    [other] = set(pair.urls) - {crm}
+    assert {count.crm for count in report.pulled if not count.error and not count.is_fresh} == {other}
+    if not is_first_run:
+        assert report.outcomes[other].get("done"), "what waited for the other CRM goes out"
+
+
+def every_request(crms: Crms, crm: str) -> list[dict[str, Any]]:
+    """Return the requests of all accounts: one that is refused belongs to none."""
+    return list(requests.get(f"{crms.urls[crm]}/_sandbox/requests", timeout=30).json()["requests"])

@@ -108,6 +108,23 @@ class Portal:
         kind = answer.headers.get("Content-Type", "")
         return answer.status, orjson.loads(answer.data) if kind.startswith("application/json") else None
 
+    def control(self, name: str, **body: Any) -> Any:
+        """Carry out one of the sandbox's controls on the account and return its answer."""
+        status, answer = self.call("POST", f"/_sandbox/{name}", {"account": self.account, **body})
+        assert status == 200, answer
+        return answer
+
+    def raw(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> urllib3.BaseHTTPResponse:
+        """Send one plain request; returns the whole response, headers included."""
+        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        return self._pool.request(method, self.url + path, json=body, headers=headers)
+
+    def granted(self, path: str = "/oauth/2026-03/token", **wrong: str) -> tuple[int, Any]:
+        """Ask for an OAuth access token; `wrong` replaces what is right."""
+        form = {"grant_type": "refresh_token", "client_id": f"sandbox-{self.account}",
+                "client_secret": f"secret-sandbox-{self.account}", "refresh_token": f"refresh-sandbox-{self.account}"}
+        return self.call("POST", path, form=form | wrong, token="")
+
     def contact(self, email: str, **properties: str) -> str:
         """Create a contact and return its id."""
         return str(self.contacts.create({"properties": {"email": email, **properties}}).id)

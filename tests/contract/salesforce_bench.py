@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import requests
 from pydantic import SecretStr
 
+from connector.adapter_kit.protocol import Page, StreamRequest
 from connector.adapter_kit.sandbox.server import SandboxServer
 from connector.adapter_kit.sandbox.world import (
     SeedAction,
@@ -17,12 +20,14 @@ from connector.adapter_kit.sandbox.world import (
     SeedUser,
     World,
 )
+from connector.adapters import build_sandbox
 from connector.adapters.salesforce import Connection, build
 from connector.adapters.salesforce.adapter import SalesforceAdapter
 
 ACCOUNT = "bench"
 API = "/services/data/v67.0"
 SECRET = f"secret-sandbox-{ACCOUNT}"
+LEADS = StreamRequest("leads", ("LastName", "Email"))
 WRITE_FIELDS = ("Status", "MQL_Score__c", "MQL_Reason__c")
 
 
@@ -90,6 +95,16 @@ class Org:
     def update(self, object_type: str, record_id: str, **fields: Any) -> None:
         self.call("PATCH", f"/sobjects/{object_type}/{record_id}", fields)
 
+    def delete(self, object_type: str, *record_ids: str) -> None:
+        for record_id in record_ids:
+            self.call("DELETE", f"/sobjects/{object_type}/{record_id}")
+
+    def apex(self, name: str, **said: Any) -> Any:
+        """Call one of the org's own classes: mergeRecords, undelete, emptyRecycleBin, convertLead."""
+        answer = self.http.post(f"{self.url}/services/apexrest/{name}", json=said, timeout=30)
+        assert answer.ok, answer.text
+        return answer.json()
+
     def query(self, soql: str) -> list[dict[str, Any]]:
         page = self.call("GET", "/queryAll/", q=soql)
         assert page["done"]
@@ -108,6 +123,9 @@ class Org:
 
     def fault(self, match: str, **how: Any) -> None:
         self.control("POST", "faults", {"match": match, **how})
+
+    def switch(self, **switches: Any) -> None:
+        self.control("POST", "switches", switches)
 
     def pass_time(self, delta: timedelta) -> None:
         self.control("POST", "clock", {"advance_seconds": delta.total_seconds()})
@@ -130,3 +148,38 @@ def connection(url: str, **changes: Any) -> Connection:
 
 def open_adapter(url: str, **changes: Any) -> SalesforceAdapter:
     return build(connection(url, **changes), now=now, time_zone="Asia/Tokyo")
+
+
+def pull(adapter: SalesforceAdapter, cursor: str | None = None, request: StreamRequest = LEADS) -> list[Page]:
+    return list(adapter.pull(request, cursor))
+
+
+def ids_of(pages: Iterable[Page]) -> list[str]:
+    return [record.remote_id for page in pages for record in page.records]
+
+
+def removals_of(pages: Iterable[Page]) -> dict[str, tuple[str, str]]:
+    """Return `{remote id: (kind, merged into)}`."""
+    return {one.remote_id: (one.kind.value, one.merged_into) for page in pages for one in page.removals}
+
+
+@pytest.fixture(scope="module")
+def salesforce_server() -> Iterator[SandboxServer]:
+    with SandboxServer(build_sandbox("salesforce", small_world, None)) as running:
+        yield running
+
+
+@pytest.fixture
+def org(salesforce_server: SandboxServer) -> Org:
+    org = Org(salesforce_server)
+    org.control("POST", "clock", {"now": "2026-11-24T09:00:00+09:00"})
+    org.control("DELETE", "faults")
+    org.control("POST", "reset", {})
+    return org
+
+
+@pytest.fixture
+def adapter(org: Org) -> Iterator[SalesforceAdapter]:
+    opened = open_adapter(org.url)
+    yield opened
+    opened.close()

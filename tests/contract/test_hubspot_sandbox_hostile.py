@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, unquote
 
 import orjson
 import pytest
 from hubspot_world import Portal, opened_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from connector.adapters.hubspot.sandbox import (
@@ -17,22 +21,28 @@ from connector.adapters.hubspot.sandbox import (
     batches,
     events,
     forms,
+    mailing,
     merging,
     objects,
+    participations,
+    pipelines,
     properties,
     search,
+    tracking,
 )
 
-WRITTEN = sorted({
-    (method, rule) for module in (accounts, associations, batches, events, forms, merging, objects, properties, search)
-    for method, rule, _ in module.ROUTES if method in ("POST", "PATCH", "PUT")
-})
+ROUTES = [route for module in (
+    accounts, associations, batches, events, forms, mailing, merging, objects, participations, pipelines, properties,
+    search, tracking,
+) for route in module.ROUTES]
+WRITTEN = sorted({(method, rule) for method, rule, _ in ROUTES if method in ("POST", "PATCH", "PUT")})
 KEYS = st.sampled_from([
     "properties", "inputs", "id", "idProperty", "email", "hs_timestamp", "filterGroups", "filters", "propertyName",
     "operator", "value", "values", "highValue", "sorts", "limit", "after", "query", "associations", "to", "from",
     "types", "associationTypeId", "objectWriteTraceId", "name", "label", "type", "fieldType", "groupName", "options",
     "displayOrder", "fields", "context", "hutk", "pageUri", "submittedAt", "vid", "interactionDateTime",
     "contactProperties", "eventName", "eventOrganizer", "externalEventId", "externalAccountId", "startDateTime",
+    "stages", "metadata", "probability",
     "primaryObjectId", "objectIdToMerge", "objectId", "propertiesWithHistory", "lifecyclestage", "mql_score",
 ])
 WORDS = st.sampled_from([
@@ -48,7 +58,8 @@ VALUES = st.recursive(
 BODIES = st.dictionaries(KEYS, VALUES, max_size=6) | VALUES
 PLACES = {"object_type": "contacts", "record_id": "1003", "from_type": "contacts", "to_type": "companies",
           "object_id": "1003", "to_id": "1004", "name": "city", "external_id": "e", "state": "attend", "guid": "g",
-          "portal": "1", "int:object_id": "1005", "int:portal": "1"}
+          "portal": "1", "pipeline_id": "default", "owner_id": "1001", "created": "1", "event_id": "x", "campaign": "1",
+          "contact": "a@x.example", "external_account": "a", "int:object_id": "1005", "int:portal": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +123,8 @@ RIGHT = [
     ("/crm/v3/properties/contacts", {
         "name": "made", "label": "l", "type": "enumeration", "fieldType": "select", "groupName": "contactinformation",
         "displayOrder": 1, "hasUniqueValue": False, "options": [{"label": "a", "value": "b", "displayOrder": 1}]}),
+    ("/crm/v3/pipelines/deals", {
+        "label": "p", "displayOrder": 1, "stages": [{"label": "s", "metadata": {"probability": "0.5"}}]}),
     ("/crm/v3/properties/contacts/groups", {"name": "g", "label": "l", "displayOrder": 1}),
     ("/marketing/v3/forms", {"name": "f", "formType": "hubspot", "fieldGroups": []}),
     ("/submissions", {"fields": [{"objectTypeId": "0-1", "name": "email", "value": "s@x.example"}],
@@ -153,17 +166,19 @@ def test_one_wrong_thing_in_a_right_request_is_answered_in_hubspots_shapes(
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.dictionaries(
     st.sampled_from(["limit", "after", "properties", "propertiesWithHistory", "associations", "archived", "idProperty",
-                     "state", "objectId", "eventType", "occurredAfter", "email", "externalAccountId"]),
+                     "state", "objectId", "objectType", "objectProperty.email", "sort", "eventType", "occurredAfter",
+                     "email", "externalAccountId", "offset", "startTimestamp", "recipient", "campaignId"]),
     WORDS | st.text(max_size=8), max_size=4,
 ), path=st.sampled_from([
     "/crm/v3/objects/contacts", "/crm/v3/objects/contacts/1003", "/crm/v3/owners", "/crm/v3/owners/1001",
     "/marketing/v3/forms", "/form-integrations/v1/submissions/forms/g", "/marketing/v3/marketing-events",
     "/marketing/v3/marketing-events/participations/1005/breakdown",
     "/marketing/v3/marketing-events/participations/contacts/a@x.example/breakdown", "/events/v3/events",
+    "/email/public/v1/events", "/email/public/v1/events/1/x", "/email/public/v1/campaigns/1", "/crm/v3/pipelines/deals",
     "/crm/v4/objects/contacts/1003/associations/companies", "/crm/v3/properties/contacts/email",
 ]))
 def test_any_query_is_answered_in_hubspots_shapes(portal: Portal, query: dict[str, str], path: str) -> None:
-    portal.app.switches.page_view_events = True
+    portal.app.switches.event_analytics = True
     answer = portal.hubspot.api_request({"path": path, "qs": query})
     assert answer.status_code in (200, 400, 404)
     if answer.status_code >= 400:
@@ -177,3 +192,76 @@ def test_any_text_comes_back_as_it_was_sent_and_is_found(portal: Portal, text: s
     note = portal.objects.create("notes", {"properties": {"hs_timestamp": "1764000000000", "hs_note_body": text}})
     shown = portal.objects.get_by_id("notes", note.id, properties=["hs_note_body"]).properties["hs_note_body"]
     assert shown == text
+
+
+SEGMENTS = st.one_of(
+    st.sampled_from(["crm", "v3", "v4", "objects", "contacts", "0-1", "deals", "batch", "read", "search", "2026-09",
+                     "associations", "companies", "properties", "labels", "owners", "marketing", "events", "forms",
+                     "oauth", "token", "1003", "_sandbox", "..", "%2e%2e", "%00", "%ff", "%2F", "a@x.example",
+                     "__ptq.gif", "submissions", "integration", "submit", "1", "account-info", "email", "public",
+                     "v1"]),
+    st.text("abc/%?#[]:@&=+ é日'\"\\", max_size=6).map(lambda text: quote(text, safe="%/[]:@&=+'")),
+)
+RULES = st.sampled_from(sorted({rule for _, rule, _ in ROUTES})).map(lambda rule: path_of(rule, "contacts"))
+PATHS = RULES | st.lists(SEGMENTS, min_size=1, max_size=6).map("/".join).map("/{}".format)
+TYPES = st.sampled_from(["application/json", "", "text/plain", "application/x-www-form-urlencoded",
+                         "multipart/form-data; boundary=b", "application/json; charset=nonsense", "\u00ff"])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(method=st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]),
+       path=PATHS, body=st.binary(max_size=30) | VALUES.map(orjson.dumps), kind=TYPES)
+def test_any_request_at_all_is_answered_in_hubspots_shapes(
+    portal: Portal, method: str, path: str, body: bytes, kind: str,
+) -> None:
+    assume(not unquote(path).lstrip("/").startswith("_sandbox/"))
+    connection = http.client.HTTPConnection(portal.url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(connection):
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in (("Authorization", f"Bearer {portal.token}"), ("Content-Type", kind),
+                            ("Content-Length", str(len(body)))):
+            connection.putheader(name, value.encode("latin-1"))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        given_body = answer.read()
+    assert answer.status < 500
+    if answer.status >= 400 and method != "HEAD":
+        assert set(orjson.loads(given_body)) >= {"status", "message"}
+
+
+@pytest.mark.parametrize(("sent", "status"), [
+    (b"nonsense\r\n\r\n", 400), (b"GET /crm/v3/owners HTTP/9.9\r\n\r\n", 505),
+    (b"POST /crm/v3/objects/contacts HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
+    (b"POST /crm/v3/objects/contacts HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
+    (b"POST /crm/v3/objects/contacts HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+    (b"GET http://[ HTTP/1.1\r\n\r\n", 400), (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000 + b"\r\n\r\n", 431), (b"BREW /crm HTTP/1.1\r\n\r\n", 405),
+])
+def test_what_is_no_request_is_refused_in_hubspots_shape(portal: Portal, sent: bytes, status: int) -> None:
+    host, _, port = portal.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(sent)
+        with line.makefile("rb") as answer:
+            assert int(answer.readline().split()[1]) == status
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert b"application/json" in head
+    assert orjson.loads(body)["status"] == "error"
+    assert portal.call("GET", "/crm/v3/owners")[0] == 200
+
+
+@pytest.mark.parametrize(("method", "path", "kind", "status"), [
+    ("POST", "/crm/v3/objects/contacts", "text/plain", 415),
+    ("PATCH", "/crm/v3/objects/contacts/1003", "text/xml", 415),
+    ("POST", "/crm/v3/objects/contacts", "application/json; charset=utf-8", 400),
+])
+def test_a_body_of_another_kind_is_415(portal: Portal, method: str, path: str, kind: str, status: int) -> None:
+    answer = portal.hubspot.api_request({
+        "method": method, "path": path, "headers": {"Content-Type": kind}, "body": "{}", "default_json": False,
+    })
+    assert (answer.status_code, answer.json()["status"]) == (status, "error")
+    answer.close()
+
+
+def test_a_wrong_method_says_which_are_right(portal: Portal) -> None:
+    answer = portal.raw("PUT", "/crm/v3/objects/contacts")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD,POST")

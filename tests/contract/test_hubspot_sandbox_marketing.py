@@ -169,7 +169,7 @@ def test_page_views_are_events_only_where_the_account_has_them(portal: Portal) -
     query = f"objectType=contact&objectId={contact.id}&eventType=e_visited_page"
     status, body = portal.call("GET", f"/events/v3/events?{query}")
     assert (status, body["category"]) == (403, "MISSING_SCOPES")
-    portal.app.switches.page_view_events = True
+    portal.app.switches.event_analytics = True
     events = portal.call("GET", f"/events/event-occurrences/2026-09?{query}")[1]["results"]
     assert [one["properties"]["hs_url"][-1] for one in events] == ["2", "1"]
     since = portal.hubspot.events.events_api.get_page(

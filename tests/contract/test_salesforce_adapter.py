@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 from pydantic import SecretStr
-from salesforce_bench import ACCOUNT, SECRET, Org, connection, now, open_adapter, small_world
+from salesforce_bench import (
+    ACCOUNT,
+    LEADS,
+    SECRET,
+    Org,
+    connection,
+    ids_of,
+    now,
+    open_adapter,
+    pull,
+    removals_of,
+)
 
-from connector.adapter_kit.protocol import Page, StreamRequest
-from connector.adapter_kit.sandbox.server import SandboxServer
-from connector.adapters import build_sandbox
+from connector.adapter_kit.protocol import StreamRequest
 from connector.adapters.salesforce import build
 from connector.adapters.salesforce.adapter import SalesforceAdapter
 from connector.adapters.salesforce.cursors import read_cursor
@@ -22,6 +30,7 @@ from connector.errors import (
     AccessDeniedError,
     ApiChangedError,
     AuthError,
+    BudgetSpentError,
     ConfigError,
     ConnectorError,
     RateLimitedError,
@@ -29,37 +38,7 @@ from connector.errors import (
     UnavailableError,
 )
 
-LEADS = StreamRequest("leads", ("LastName", "Email"))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(build_sandbox("salesforce", small_world, None)) as running:
-        yield running
-
-
-@pytest.fixture
-def org(server: SandboxServer) -> Org:
-    org = Org(server)
-    org.control("POST", "clock", {"now": "2026-11-24T09:00:00+09:00"})
-    org.control("DELETE", "faults")
-    org.control("POST", "reset", {})
-    return org
-
-
-@pytest.fixture
-def adapter(org: Org) -> Iterator[SalesforceAdapter]:
-    opened = open_adapter(org.url)
-    yield opened
-    opened.close()
-
-
-def ids_of(pages: list[Page]) -> list[str]:
-    return [record.remote_id for page in pages for record in page.records]
-
-
-def pull(adapter: SalesforceAdapter, cursor: str | None = None, request: StreamRequest = LEADS) -> list[Page]:
-    return list(adapter.pull(request, cursor))
+EMPTY_STREAMS = ("email_messages", "lead_history", "contact_history", "opportunity_history")
 
 
 def test_first_load_is_what_the_org_holds_with_only_the_requested_fields(
@@ -133,7 +112,7 @@ def test_incremental_runs_give_exactly_what_changed(org: Org, adapter: Salesforc
 def test_an_idle_run_is_one_request_per_stream(org: Org, adapter: SalesforceAdapter) -> None:
     org.control("POST", "seed", {"name": "small"})
     org.pass_time(timedelta(hours=1))
-    requests_of = [StreamRequest(name, ("Id",)) for name in adapter.streams]
+    requests_of = [StreamRequest(name, ("Id",)) for name in adapter.streams if name not in EMPTY_STREAMS]
     cursors = {}
     for request in requests_of:
         pages = pull(adapter, request=request)
@@ -142,7 +121,7 @@ def test_an_idle_run_is_one_request_per_stream(org: Org, adapter: SalesforceAdap
     before = org.mark()
     for request in requests_of:
         assert pull(adapter, cursors[request.stream], request) == []
-    assert len(org.requests(before)) == len(adapter.streams)
+    assert len(org.requests(before)) == len(requests_of)
 
 
 def surface_late(org: Org, by: timedelta) -> str:
@@ -221,7 +200,8 @@ def test_a_row_delivered_at_its_old_place_with_a_new_stamp_does_not_carry_the_cu
     org.pass_time(timedelta(hours=1))
     order = ids_of(pull(adapter))
     org.update("Lead", order[1], LastName="途中")
-    held = {row["Id"]: row for row in org.query("SELECT Id, SystemModstamp, LastName, Email FROM Lead")}
+    selected = "Id, SystemModstamp, IsDeleted, MasterRecordId, LastName, Email"
+    held = {row["Id"]: row for row in org.query(f"SELECT {selected} FROM Lead")}
     first_page = {
         "totalSize": 3, "done": False, "nextRecordsUrl": "/services/data/v67.0/query/0r8xx0000000001AAA-2000",
         "records": [held[order[0]], held[order[1]]],
@@ -235,7 +215,9 @@ def test_a_row_delivered_at_its_old_place_with_a_new_stamp_does_not_carry_the_cu
 def test_deleted_records_are_not_pulled(org: Org, adapter: SalesforceAdapter) -> None:
     kept, gone = org.leads(2)
     org.call("DELETE", f"/sobjects/Lead/{gone}")
-    assert ids_of(pull(adapter)) == [kept]
+    pages = pull(adapter)
+    assert ids_of(pages) == [kept]
+    assert removals_of(pages) == {gone: ("deleted", "")}
 
 
 def test_a_lost_locator_is_followed_by_a_query_from_the_last_row(org: Org, adapter: SalesforceAdapter) -> None:
@@ -476,12 +458,31 @@ def test_each_answer_is_the_right_error_and_quotes_no_values(
     assert "kaneda" not in str(caught.value)
 
 
-def test_usage_is_read_from_the_answers(adapter: SalesforceAdapter) -> None:
-    assert adapter.usage is None
+def test_calls_are_counted_and_usage_is_read_from_the_answers(org: Org, adapter: SalesforceAdapter) -> None:
+    assert (adapter.meter.calls, adapter.meter.usage) == (0, None)
     adapter.check()
-    assert adapter.usage is not None
-    used, allowed = adapter.usage
-    assert 0 < used < allowed
+    before = org.mark()
+    org.fault("/queryAll", status=503)
+    pull(adapter)
+    assert adapter.meter.calls == 2 + 2 == 2 + len(org.requests(before))   # the token is no call, a second try is
+    assert adapter.meter.usage is not None
+    assert 0 < adapter.meter.usage.used < adapter.meter.usage.allowed == 15_000
+
+
+def test_at_the_end_of_our_share_nothing_is_sent_and_what_was_read_is_kept(
+    org: Org, adapter: SalesforceAdapter,
+) -> None:
+    org.leads(450)
+    adapter.page_size = 200
+    pages = adapter.pull(LEADS, None)
+    kept = next(pages)
+    adapter.meter.spent_before = 15_000 // 2
+    before = org.mark()
+    with pytest.raises(BudgetSpentError):
+        next(pages)
+    assert org.requests(before) == []
+    adapter.meter.spent_before = 0
+    assert len(set(ids_of([kept])) | set(ids_of(pull(adapter, kept.cursor)))) == 450
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -144,13 +144,11 @@ def code_of(error: pytest.ExceptionInfo[SalesforceError]) -> str:
 
 def test_every_grant_gives_a_token_that_works(server: SandboxServer, account: str) -> None:
     client = {"client_id": f"sandbox-{account}", "client_secret": f"secret-sandbox-{account}"}
-    claims = base64.urlsafe_b64encode(f'{{"iss":"sandbox-{account}"}}'.encode()).decode().rstrip("=")
     answers = [
         token(server, grant_type="client_credentials", **client),
         requests.post(f"{server.url}/services/oauth2/token", data={"grant_type": "client_credentials"},
                       auth=(client["client_id"], client["client_secret"]), timeout=10),
-        token(server, grant_type="refresh_token", refresh_token=f"refresh-sandbox-{account}"),
-        token(server, grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer", assertion=f"e30.{claims}.x"),
+        token(server, grant_type="refresh_token", refresh_token=f"refresh-sandbox-{account}", **client),
     ]
     for answer in answers:
         assert answer.status_code == 200
@@ -164,7 +162,9 @@ def test_every_grant_gives_a_token_that_works(server: SandboxServer, account: st
     ({"grant_type": "client_credentials", "client_id": "a", "client_secret": "secret-sandbox-a"}, "invalid_client"),
     ({"grant_type": "client_credentials", "client_id": "sandbox-../x", "client_secret": "secret-sandbox-../x"},
      "invalid_client"),
-    ({"grant_type": "refresh_token", "refresh_token": "nonsense"}, "invalid_grant"),
+    ({"grant_type": "refresh_token", "refresh_token": "nonsense", "client_id": "sandbox-a"}, "invalid_grant"),
+    ({"grant_type": "refresh_token", "refresh_token": "refresh-sandbox-a"}, "invalid_client_id"),
+    ({"grant_type": "refresh_token", "refresh_token": "refresh-sandbox-a", "client_id": "sandbox-b"}, "invalid_grant"),
     ({"grant_type": "password"}, "unsupported_grant_type"),
 ])
 def test_a_wrong_client_gets_no_token(server: SandboxServer, form: dict[str, str], error: str) -> None:
@@ -174,7 +174,8 @@ def test_a_wrong_client_gets_no_token(server: SandboxServer, form: dict[str, str
 
 def test_a_token_ends_after_two_hours_of_the_sandboxs_clock(tmp_path: Path) -> None:
     with SandboxServer(build_sandbox(worlds, tmp_path)) as own:
-        given = token(own, grant_type="refresh_token", refresh_token="refresh-sandbox-acme").json()["access_token"]
+        given = token(own, grant_type="refresh_token", refresh_token="refresh-sandbox-acme",
+                      client_id="sandbox-acme").json()["access_token"]
         sf = login(own.url, "acme", given)
         control(own.url, "clock", advance_seconds=7190)
         assert sf.query("SELECT Id FROM Lead")["done"]
@@ -258,7 +259,7 @@ def test_fields_made_by_tooling_in_a_bare_org_are_usable_at_once(server: Sandbox
 
 
 def test_a_field_without_read_access_is_gone_and_one_without_edit_access_is_read_only(
-    server: SandboxServer, sf: Salesforce,
+    server: SandboxServer, sf: Salesforce, account: str,
 ) -> None:
     lead_id = lead(sf, Phone="03-0000-0000", Title="部長")
     secret = sf.FieldPermissions.create({"SobjectType": "Lead", "Field": "Lead.Phone"})["id"]
@@ -267,14 +268,18 @@ def test_a_field_without_read_access_is_gone_and_one_without_edit_access_is_read
     assert "Phone" not in fields
     assert (fields["Title"]["createable"], fields["Title"]["updateable"]) == (False, False)
     assert "Phone" not in sf.Lead.get(lead_id)
-    for asking in (lambda: sf.query("SELECT Phone FROM Lead"), lambda: sf.Lead.update(lead_id, {"Phone": "1"})):
-        with pytest.raises(SalesforceMalformedRequest) as hidden:
+    def refusal(asking: Callable[[], object]) -> dict[str, Any]:
+        with pytest.raises(SalesforceMalformedRequest) as refused:
             asking()
-        assert code_of(hidden) == "INVALID_FIELD"
-        assert "No such column 'Phone'" in hidden.value.content[0]["message"]
-    with pytest.raises(SalesforceMalformedRequest) as read_only:
-        sf.Lead.update(lead_id, {"Title": "課長"})
-    assert code_of(read_only) == "INVALID_FIELD_FOR_INSERT_UPDATE"
+        return dict(refused.value.content[0])
+
+    hidden = refusal(lambda: sf.query("SELECT Phone FROM Lead"))
+    assert hidden["errorCode"] == "INVALID_FIELD"
+    assert "No such column 'Phone'" in hidden["message"]
+    for write, code in (("unwritable", "INVALID_FIELD_FOR_INSERT_UPDATE"), ("no_such_column", "INVALID_FIELD")):
+        control(server.url, "switches", account=account, hidden_field_write=write)
+        assert refusal(lambda: sf.Lead.update(lead_id, {"Phone": "1"}))["errorCode"] == code
+    assert refusal(lambda: sf.Lead.update(lead_id, {"Title": "課長"}))["errorCode"] == "INVALID_FIELD_FOR_INSERT_UPDATE"
     sf.FieldPermissions.update(secret, {"PermissionsRead": True, "PermissionsEdit": True})
     assert sf.Lead.get(lead_id)["Phone"] == "03-0000-0000"
 
@@ -727,7 +732,8 @@ def test_rows_with_an_older_stamp_can_appear_later_by_moving_the_clock_back(tmp_
 
 def test_a_restart_on_the_same_state_keeps_records_fields_tokens_and_open_queries(tmp_path: Path) -> None:
     with SandboxServer(build_sandbox(worlds, tmp_path)) as first:
-        given = token(first, grant_type="refresh_token", refresh_token="refresh-sandbox-acme").json()["access_token"]
+        given = token(first, grant_type="refresh_token", refresh_token="refresh-sandbox-acme",
+                      client_id="sandbox-acme").json()["access_token"]
         sf = login(first.url, "acme", given)
         sf.restful("tooling/sobjects/CustomField", method="POST", json={
             "FullName": "Lead.Ext__c", "Metadata": {"type": "Text", "label": "Ext", "length": 20}})
@@ -823,3 +829,46 @@ def test_a_seed_loaded_again_replaces_itself(server: SandboxServer, seeded: Sale
 def test_the_same_moment_is_written_in_utc_whatever_zone_it_came_in(sf: Salesforce) -> None:
     lead_id = lead(sf, MQL_Deadline_At__c=datetime(2026, 11, 24, 9, tzinfo=UTC).isoformat())
     assert sf.Lead.get(lead_id)["MQL_Deadline_At__c"] == "2026-11-24T09:00:00.000+0000"
+
+
+# A crowd that loads in parts --------------------------------------------------------------------------------
+
+def _sizes(tmp_path: Path) -> tuple[int, int]:
+    with SandboxServer(build_sandbox(worlds, tmp_path)) as own:
+        sf = login(own.url, "acme")
+        found = sf.query("SELECT Id, SystemModstamp FROM Lead WHERE Email LIKE 'hajime%' ORDER BY SystemModstamp, Id")
+        return found["totalSize"], sf.query("SELECT COUNT() FROM Lead")["totalSize"]
+
+
+def test_a_seed_can_say_how_many_leads_the_crowd_gives(server: SandboxServer, account: str, sf: Salesforce) -> None:
+    loaded = control(server.url, "seed", account=account, name="small", contacts=10, leads=30)["loaded"]
+    assert loaded["Lead"] == 32
+    assert sf.query("SELECT COUNT() FROM Lead WHERE Name LIKE '一 %'")["totalSize"] == 30
+    assert sf.query(f"SELECT COUNT() FROM Lead WHERE Id = '{crowd_lead_id('small', 29)}'")["totalSize"] == 1
+
+
+def test_a_process_that_dies_while_a_crowd_loads_leaves_it_to_the_next_one(tmp_path: Path) -> None:
+    app = build_sandbox(worlds, tmp_path)
+    app.load_world("acme", worlds("small", contacts=50_000, activities=None, random_seed=1, now=datetime.now(UTC)))
+    assert app.load_part("acme")
+    app.close()
+    assert _sizes(tmp_path) == (25_000, 25_002)
+
+
+def test_while_a_crowd_loads_only_what_may_meet_a_lead_waits(tmp_path: Path) -> None:
+    app = build_sandbox(worlds, tmp_path)
+    with SandboxServer(app) as own:
+        sf = login(own.url, "acme")
+        world = worlds("small", contacts=20_000, activities=None, random_seed=1, now=datetime.now(UTC))
+        with ThreadPoolExecutor(1) as pool:
+            with app.filling("acme"):
+                app.load_world("acme", world)
+                waiting = pool.submit(lambda: sf.query("SELECT COUNT() FROM Lead")["totalSize"])
+                early = login(own.url, "acme")
+                assert early.query("SELECT COUNT() FROM Campaign")["totalSize"] == 2
+                assert early.limits()["DailyApiRequests"]["Max"] == 15_000
+                with pytest.raises(SalesforceMalformedRequest):
+                    early.query("SELECT Nothing FROM Lead")
+                assert not waiting.done()
+                app.load_rest("acme")
+            assert waiting.result(timeout=20) == 10_002

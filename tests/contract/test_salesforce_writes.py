@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from salesforce_bench import Org, open_adapter, small_world
+from salesforce_bench import Org, open_adapter
 
 from connector.adapter_kit.protocol import FieldSpec
-from connector.adapter_kit.sandbox.server import SandboxServer
-from connector.adapters import build_sandbox
 from connector.adapters.salesforce.adapter import SalesforceAdapter
 from connector.adapters.salesforce.rendering import title_of
 from connector.errors import AccessDeniedError, ApiChangedError, AuthError
@@ -27,28 +24,6 @@ DOCUMENT = Document("MQL: 佐藤 花子", (
 HOSTILE = Document("<script>alert(1)</script> @{note.id}\r\n' OR Name != '", (
     Section("<b>見出し</b>", ("</ul><img src=x onerror=alert(1)>", "@{note.id}", "1\n・偽の行")),
 ))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(build_sandbox("salesforce", small_world, None)) as running:
-        yield running
-
-
-@pytest.fixture
-def org(server: SandboxServer) -> Org:
-    org = Org(server)
-    org.control("POST", "clock", {"now": "2026-11-24T09:00:00+09:00"})
-    org.control("DELETE", "faults")
-    org.control("POST", "reset", {})
-    return org
-
-
-@pytest.fixture
-def adapter(org: Org) -> Iterator[SalesforceAdapter]:
-    opened = open_adapter(org.url)
-    yield opened
-    opened.close()
 
 
 def change(kind: ChangeKind, record_id: str, *, stream: str = "leads", number: int = 1, **parts: Any) -> Change:

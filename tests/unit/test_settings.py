@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,3 +117,48 @@ def test_secrets_are_in_no_picture_of_the_configuration(tmp_path: Path, monkeypa
 def test_relative_store_lies_beside_the_file(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, '[store]\nurl = "sqlite:///data/x.db"\n' + REAL))
     assert config.store_url == f"sqlite:///{tmp_path}/data/x.db"
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("removals_every_hours = -1", "sync.removals_every_hours"),
+    ("removals_every_hours = 200", "sync.removals_every_hours"),
+    ("sweep_every_days = 0", "sync.sweep_every_days"),
+    ("sweep_every_days = 91", "sync.sweep_every_days"),
+    ("sweep_every_day = 3", "did you mean `sweep_every_days`?"),
+])
+def test_rhythm_out_of_bounds_is_told(tmp_path: Path, line: str, said: str) -> None:
+    assert any(said in problem for problem in problems(write(tmp_path, f"[sync]\n{line}\n{REAL}")))
+
+
+def test_rhythm_has_defaults_and_is_read(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, REAL)).settings.sync.removals_every_hours == 6
+    assert load_config(write(tmp_path, f"[sync]\nsweep_every_days = 3\n{REAL}")).settings.sync.sweep_every_days == 3
+
+
+def test_private_key_of_many_lines_comes_whole_from_a_secret_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\n" + "\n".join(["QUJD" * 16] * 12) + "\n-----END PRIVATE KEY-----"
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "companies__mirai__salesforce__private_key").write_text(pem + "\n", encoding="utf-8")
+    (folder / "companies__mirai__salesforce__client_id").write_text("consumer-key\n", encoding="utf-8")
+    (folder / "companies__mirai__hubspot__token").write_text("pat\n", encoding="utf-8")
+    path = write(tmp_path, 'secrets_dir = "secrets"\n' + REAL.replace(
+        'domain = "mirai.my"', 'domain = "mirai.my"\nauth = "jwt"\nusername = "integration@mirai.example"'
+    ))
+    _, connections = check_config(load_config(path))["mirai"]
+    salesforce: Any = connections["salesforce"]
+    assert salesforce.private_key.get_secret_value() == pem
+    assert salesforce.client_id.get_secret_value() == "consumer-key"
+    assert "QUJD" not in repr(connections)
+    monkeypatch.setenv("MQL_COMPANIES__MIRAI__SALESFORCE__PRIVATE_KEY", pem.replace("ABC", "ABD"))
+    _, connections = check_config(load_config(path))["mirai"]
+    assert "\n" in connections["salesforce"].private_key.get_secret_value()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("key", ["private_key", "refresh_token", "client_secret"])
+def test_no_secret_of_any_kind_may_stand_in_the_file(tmp_path: Path, key: str) -> None:
+    found = problems(write(tmp_path, REAL.replace('domain = "mirai.my"', f'domain = "mirai.my"\n{key} = "s3cret"')))
+    assert any(f"salesforce.{key}: a real secret does not belong in this file" in line for line in found)
+    assert not any("s3cret" in line for line in found)

@@ -16,7 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -205,6 +205,8 @@ class SandboxApp(FilledInParts, ABC):
                 body = orjson.loads(request.data)
             except orjson.JSONDecodeError as error:
                 raise ControlError(f"the body is not JSON: {error}") from error
+            if not isinstance(body, dict):
+                raise ControlError("the body is no JSON object")
         account = body.get("account", request.args.get("account"))
         what = request.path.removeprefix("/_sandbox/")
         match request.method, what.split("/"):
@@ -244,6 +246,7 @@ class SandboxApp(FilledInParts, ABC):
                     contacts=body.get("contacts"),
                     activities=body.get("activities"),
                     random_seed=int(body.get("random_seed", 1)),
+                    leads=body.get("leads"),
                 )}
             case "GET", ["records", object_name]:
                 if account is None:
@@ -252,7 +255,11 @@ class SandboxApp(FilledInParts, ABC):
                     self.await_whole(account)
                     return {"records": [dict(r) for r in self.stored_records(account, object_name)]}
             case _:
-                raise ControlError(f"no such control: {request.method} /_sandbox/{what}")
+                return self.own_control(request.method, what, account, body)
+
+    def own_control(self, method: str, what: str, account: str | None, body: Mapping[str, Any]) -> Any:
+        """Answer a call under `/_sandbox/` that only this CRM has; raises ControlError when there is none such."""
+        raise ControlError(f"no such control: {method} /_sandbox/{what}")
 
     def _move_clock(self, body: Mapping[str, Any]) -> None:
         if "advance_seconds" in body:
@@ -267,22 +274,26 @@ class SandboxApp(FilledInParts, ABC):
 
     def seed(
         self, *, account: str | None, name: str, contacts: int | None = None,
-        activities: int | None = None, random_seed: int = 1,
+        activities: int | None = None, random_seed: int = 1, leads: int | None = None,
     ) -> dict[str, int]:
         """Load the seed `name` into `account` (by default the account of the seed's own name).
+
+        `leads` is how many of the crowd a CRM of leads gets, where it is not to follow from `contacts`.
 
         Raises:
             ControlError: There is no such seed, or a size is below 0.
             ServiceUnavailable: The sandbox is being stopped; what is left is loaded at the next start.
         """
-        if min(contacts or 0, activities or 0) < 0:
-            raise ControlError("`contacts` and `activities` count from 0")
+        if min(contacts or 0, activities or 0, leads or 0) < 0:
+            raise ControlError("`contacts`, `activities` and `leads` count from 0")
         try:
             world = self._worlds(
                 name, contacts=contacts, activities=activities, random_seed=random_seed, now=self.clock.now()
             )
         except KeyError as error:
             raise ControlError(f"no such seed: {error}") from error
+        if leads is not None:
+            world = replace(world, crowd=replace(world.crowd, leads=leads))
         account = account or name
         with self.filling(account):
             with self.lock:
@@ -311,8 +322,11 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def _serve(self) -> None:
-        body = self._body()
-        target = urlsplit(self.path)
+        try:
+            target, body = urlsplit(self.path), self._body()
+        except ValueError:
+            self.send_error(400)
+            return
         environ: dict[str, Any] = {
             "REQUEST_METHOD": self.command,
             "SCRIPT_NAME": "",
@@ -337,7 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             response, fault = self.server.app.respond(request)
         except HTTPException as error:
-            response, fault = Response.force_type(error.get_response(environ), environ), None
+            response, fault = self._refusal(error.code or 400), None
         except Exception:
             # The sandbox itself is broken: say so where a developer looks, and never as if the vendor had.
             log.exception("sandbox failed on %s %s", self.command, target.path)
@@ -347,12 +361,25 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             chunks = []
-            while size := int(self.rfile.readline().split(b";")[0], 16):
+            while size := _length(self.rfile.readline().split(b";")[0], 16):
                 chunks.append(self.rfile.read(size))
                 self.rfile.readline()
             self.rfile.readline()
             return b"".join(chunks)
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return self.rfile.read(_length(self.headers.get("Content-Length") or "0", 10))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request at all as the vendor would, where Python's server has a page of its own."""
+        self.close_connection = True
+        # Set here, as a line that could not be parsed leaves them as they were in the request before.
+        self.command = self.command or "GET"
+        self.request_version = "HTTP/1.1"
+        # 501 is Python's word for a method it does not know; a vendor knows it and does not allow it.
+        self._send(self._refusal(405 if code == 501 else code), None)
+
+    def _refusal(self, status: int) -> Response:
+        body = orjson.dumps(self.server.app.fault_body(status))
+        return Response(body, status=status, content_type="application/json;charset=utf-8")
 
     def _send(self, response: Response, fault: Fault | None) -> None:
         if fault is not None and fault.drop in ("before", "after"):
@@ -365,6 +392,9 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in response.headers.items():
             if key.lower() not in ("content-length", "date", "server"):
                 self.send_header(key, value)
+        if self.close_connection:
+            # A client that keeps connections would send its next request into a closed one.
+            self.send_header("Connection", "close")
         if response.status_code != 204:
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -383,6 +413,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet: the request log is at `/_sandbox/requests`."""
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = _serve
+
+
+def _length(given: str | bytes, base: int) -> int:
+    length = int(given, base)
+    if length < 0:
+        raise ValueError("a body cannot be shorter than empty")
+    return length
 
 
 def _unquote(path: str) -> str:

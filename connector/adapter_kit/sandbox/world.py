@@ -112,14 +112,16 @@ class Crowd:
     `given_names[(i // len(family_names)) % len]`, and department, title and company by `(i * 7 + shift) % len`,
     `(i * 13 + shift) % len` and `(i * 31 + shift) % len`; e-mail `{given_romaji}.{family_romaji}.{i}@{domain}`;
     created `1 + (i * 37 % 700)` days ago. All are in HubSpot; every `salesforce_every`-th is a Salesforce lead
-    too. `activities` form submissions (HubSpot) are spread evenly over the crowd and over `content`'s documents.
-    A sandbox makes them in bulk, in SQL, so that a million take seconds.
+    too, or, when `leads` is given, its first `leads` people, whatever `count` is. `activities` form submissions
+    (HubSpot) are spread evenly over the crowd and over `content`'s documents. A sandbox makes them in bulk, in SQL, so
+    that a million take seconds.
     """
 
     count: int = 0
     activities: int = 0
     shift: int = 0
     salesforce_every: int = 2
+    leads: int | None = None
     family_names: tuple[tuple[str, str], ...] = ()   # (as written, romaji)
     given_names: tuple[tuple[str, str], ...] = ()
     departments: tuple[str, ...] = ()

@@ -17,12 +17,13 @@ from connector.adapter_kit.protocol import (
 from connector.adapters.hubspot.answers import CRM
 from connector.adapters.hubspot.client import Client
 from connector.adapters.hubspot.fields import Fields
-from connector.adapters.hubspot.reader import Reader, require_stream
+from connector.adapters.hubspot.reader import Reader, require_object_stream, require_stream
+from connector.adapters.hubspot.removed import find_removed, pull_archived
 from connector.adapters.hubspot.setup import check, set_up
 from connector.adapters.hubspot.streams import STREAMS, PageSizes
 from connector.adapters.hubspot.writer import Writer
 from connector.errors import ConfigError
-from connector.records import Change, Receipt, Value
+from connector.records import Change, Receipt, Removal, Value
 
 
 class HubSpotAdapter:
@@ -40,8 +41,10 @@ class HubSpotAdapter:
             raise ConfigError([f"there is no time zone {time_zone!r}"], hint="Use an IANA name: Asia/Tokyo.") from None
         sizes = sizes or PageSizes()
         self._client = client
+        self._sizes = sizes
+        self.meter = client.meter
         self._fields = Fields(client)
-        self._reader = Reader(client, sizes)
+        self._reader = Reader(client, self._fields, sizes)
         self._writer = Writer(client, self._fields, sizes, zone)
 
     def check(self) -> AccountCheck:
@@ -57,13 +60,24 @@ class HubSpotAdapter:
         """Yield what changed since the cursor, everything when it is None."""
         return self._reader.pull(request, cursor)
 
+    def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
+        """Do nothing: HubSpot answers one question with one request."""
+
+    def pull_removed(self, stream: str, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield the archived records of a stream. Raises ConfigError for one that has no archive."""
+        require_object_stream(stream)
+        return pull_archived(self._client, stream, cursor, self._sizes)
+
+    def find_removed(self, stream: str, remote_ids: Sequence[str]) -> Sequence[Removal]:
+        """Return what became of those records that are no longer there. Raises ConfigError like `pull_removed`."""
+        require_object_stream(stream)
+        return find_removed(self._client, stream, remote_ids, self._sizes)
+
     def read_back(
         self, stream: str, remote_ids: Sequence[str], fields: Sequence[str],
     ) -> Mapping[str, Mapping[str, Value]]:
         """Return current values by remote id. Raises ConfigError for a stream that is not a CRM object."""
-        require_stream(stream)
-        if not STREAMS[stream].object_type:
-            raise ConfigError([f"hubspot's {stream} cannot be read back one by one"])
+        require_object_stream(stream)
         return self._writer.read_back(stream, remote_ids, fields)
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:

@@ -44,8 +44,12 @@ _SCOPE = re.compile(r"[a-z][a-z0-9._-]{1,100}")
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,64}")
 
 
+class TokenExpiredError(AuthError):
+    """The access token's time is over: nothing was carried out, and a fresh token may try again."""
+
+
 class ScopesMissingError(AccessDeniedError):
-    """The service key lacks scopes.
+    """The service key, or the app, lacks scopes.
 
     Attributes:
         scopes: Their names as HubSpot spells them; empty when it did not say.
@@ -54,8 +58,8 @@ class ScopesMissingError(AccessDeniedError):
     def __init__(self, scopes: Iterable[str], *, request_id: str = "") -> None:
         self.scopes = tuple(scopes)
         super().__init__(
-            f"hubspot: the service key lacks {', '.join(self.scopes) or 'a scope'}",
-            hint="Add the scopes to the service key in HubSpot's settings, under Integrations.",
+            f"hubspot: the credential lacks {', '.join(self.scopes) or 'a scope'}",
+            hint="Add the scopes to the service key in HubSpot's settings, under Integrations, or to the OAuth app.",
             crm=CRM, request_id=request_id,
         )
 
@@ -77,9 +81,12 @@ def classify(
     body = _json_object(answer.body)
     request_id = _matching(_REQUEST_ID, body.get("correlationId"))
     if status == 401:
-        return AuthError(
-            f"hubspot refuses the service key ({_matching(_CODE, body.get('category')) or status})",
-            hint="Make a new service key in HubSpot and give it to the connector.", crm=CRM, request_id=request_id,
+        category = _matching(_CODE, body.get("category"))
+        kind = TokenExpiredError if category == "EXPIRED_AUTHENTICATION" else AuthError
+        return kind(
+            f"hubspot refuses the credential ({category or status})",
+            hint="Make a new service key in HubSpot (with OAuth: install the app again) and give it to the connector.",
+            crm=CRM, request_id=request_id,
         )
     if status == 403:
         return ScopesMissingError(_missing_scopes(body), request_id=request_id)
@@ -95,6 +102,24 @@ def classify(
     return ApiChangedError(
         f"hubspot refuses what we ask for: {status} {reason}".rstrip(),
         hint="Check the mapping against the fields that the account has.", crm=CRM, request_id=request_id,
+    )
+
+
+def classify_grant(answer: Answer) -> ConnectorError | None:
+    """Return what the token endpoint's answer means; None for a success.
+
+    Source: https://developers.hubspot.com/docs/api-reference/latest/authentication/manage-oauth-tokens, checked
+    2026-11-22: a refused grant is a 400, its code in `status`.
+    """
+    if answer.status not in (400, 401, 403):
+        return classify(answer, is_write=False)
+    body = _json_object(answer.body)
+    code = _matching(_CODE, body.get("status")) or _matching(_CODE, body.get("category")) or str(answer.status)
+    return AuthError(
+        f"hubspot refuses the OAuth app or its refresh token ({code})",
+        hint="Check client_id and client_secret; if they are right, install the app in the HubSpot account again and "
+        "give the connector the new refresh token.",
+        crm=CRM, request_id=_matching(_REQUEST_ID, body.get("correlationId")),
     )
 
 

@@ -1,7 +1,8 @@
-"""One HubSpot account over HTTP: the SDK's connection, our limits, our judgement of answers, raw JSON.
+"""One HubSpot account over HTTP: the SDK's connection, our tokens, our limits, our judgement of answers, raw JSON.
 
-The SDK gives authentication, TLS and pooling; its typed models are not used (18 times the CPU, measured), nor
-its retries (it never retries a POST). Facts: read in hubspot-api-client 12.0.0.
+The SDK gives TLS and pooling. Its typed models are not used (18 times the CPU, measured), nor its retries (it never
+retries a POST), nor its token: it would go on with the one it began with, so each call brings its own.
+Facts: read in hubspot-api-client 12.0.0.
 """
 
 from __future__ import annotations
@@ -18,14 +19,23 @@ from urllib.parse import quote
 import orjson
 import urllib3
 from hubspot.crm.objects import ApiClient, ApiException, Configuration
-from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
-from connector.adapter_kit.transport import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Answer, send
+from connector.adapter_kit.json_text import parse_json
+from connector.adapter_kit.limits import Buckets, Meter
+from connector.adapter_kit.transport import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    Answer,
+    Classify,
+    send,
+)
 from connector.adapters.hubspot import Connection
-from connector.adapters.hubspot.answers import CRM, classify
+from connector.adapters.hubspot.answers import CRM, TokenExpiredError, classify, classify_grant
+from connector.adapters.hubspot.limits import buckets_of, short_limits, usage_of
+from connector.adapters.hubspot.oauth import TOKEN_PATH, open_tokens
 from connector.errors import (
     ApiChangedError,
-    ConfigError,
+    AuthError,
     ConnectorError,
     OutcomeUnknownError,
     RejectedError,
@@ -36,7 +46,7 @@ VERSION = "2026-09"
 """HubSpot's dated API version; supported for 18 months.
 Source: https://developers.hubspot.com/docs/developer-tooling/platform/versioning, checked 2026-11-22."""
 
-# Every address we use. Forms and form submissions have no released dated path.
+# Every address we use. Forms, form submissions and e-mail events have no released dated path.
 PATHS = {
     "objects": f"/crm/objects/{VERSION}/{{object_type}}",
     "object": f"/crm/objects/{VERSION}/{{object_type}}/{{remote_id}}",
@@ -47,55 +57,75 @@ PATHS = {
     "associations": f"/crm/associations/{VERSION}/{{object_type}}/{{to_type}}/batch/read",
     "properties": f"/crm/properties/{VERSION}/{{object_type}}",
     "property_groups": f"/crm/properties/{VERSION}/{{object_type}}/groups",
+    "pipelines": f"/crm/pipelines/{VERSION}/{{object_type}}",
     "owners": f"/crm/owners/{VERSION}",
     "marketing_events": f"/marketing/marketing-events/{VERSION}",
     "participations": f"/marketing/marketing-events/{VERSION}/participations/{{event_id}}/breakdown",
     "account": f"/account-info/{VERSION}/details",
     "forms": "/marketing/v3/forms/",
+    "event_occurrences": f"/events/event-occurrences/{VERSION}",
+    "email_events": "/email/public/v1/events",
+    "email_campaign": "/email/public/v1/campaigns/{campaign_id}",
     "form_submissions": "/form-integrations/v1/submissions/forms/{form_id}",
 }
 
-_BY_ID = frozenset({"object", "batch_read"})
+# Reads of which a 404 need not mean that the address is wrong.
+_BY_ID = frozenset({"object", "batch_read", "event_occurrences", "email_campaign"})
+
+_TIMEOUTS = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
 
 JsonObject = Mapping[str, Any]
 
 
 class Client:
-    """Sends requests for one account and returns parsed JSON. Safe to use from several threads."""
+    """Sends requests for one account and returns parsed JSON. Safe to use from several threads.
+
+    Attributes:
+        meter: Counts every request but those for a token.
+    """
 
     def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
-        if connection.token is None:
-            raise ConfigError(["hubspot: there is no token; give it by environment variable or secret file"])
+        """Make no request yet. Raises ConfigError when a part of the credential is missing."""
+        self._now = now
+        self._clock_lead = timedelta(0)
+        self._lock = threading.Lock()
+        self._tokens = open_tokens(connection, self._ask_for_token, now=self.server_now)
+        self._renews_tokens = connection.auth == "oauth"
+        self._refused: AuthError | None = None
         settings = Configuration(host=connection.base_url.rstrip("/"))
-        settings.access_token = connection.token.get_secret_value()
         # False also stops urllib3 from following a redirect, which would carry the token to another address.
         settings.retries = False
         self._api = ApiClient(settings)
         self._api.user_agent = "mql-connector"
         self._api.set_default_header("Accept-Encoding", "gzip")
-        burst = Rate(connection.requests_per_ten_seconds, 10_000)
-        self._burst = Limiter(InMemoryBucket([burst]))
-        self._searches = Limiter(InMemoryBucket([Rate(connection.searches_per_second, 1_000)]))
-        self._now = now
-        self._clock_lead = timedelta(0)
-        self._lock = threading.Lock()
+        self._buckets = Buckets(short_limits(connection))
+        self.meter = Meter(CRM, share=connection.daily_calls_share, daily_calls=connection.daily_calls)
 
     def server_now(self) -> datetime:
         """Return HubSpot's current time, from the `Date` of its latest answer; before any, our own clock's."""
         with self._lock:
             return self._now() + self._clock_lead
 
-    def get(self, path: str, query: Mapping[str, str | int] | None = None, **names: str) -> JsonObject:
-        """Return what a GET answers. `path` and `names` as in `PATHS`. Raises what `transport.send` raises."""
-        return self._call("GET", path, names, query=query)
+    def get(
+        self, path: str, query: Mapping[str, str | int] | None = None, *, is_for_write: bool = False, **names: str,
+    ) -> JsonObject:
+        """Return what a GET answers. `path` and `names` as in `PATHS`. Raises what `transport.send` raises.
 
-    def read(self, path: str, body: JsonObject, **names: str) -> JsonObject:
+        Args:
+            is_for_write: A write hangs on it, so it may still go out when reading is over for today.
+        """
+        return self._call("GET", path, names, query=query, is_for_write=is_for_write)
+
+    def read(
+        self, path: str, body: JsonObject, *, query: Mapping[str, str | int] | None = None,
+        is_for_write: bool = False, **names: str,
+    ) -> JsonObject:
         """Return what a POST answers that changes nothing, such as a batch read; tried again like a GET."""
-        return self._call("POST", path, names, body=body)
+        return self._call("POST", path, names, query=query, body=body, is_for_write=is_for_write)
 
     def search(self, object_type: str, body: JsonObject) -> JsonObject:
         """Return what a search answers, under the search limit. Raises like `get`."""
-        return self._call("POST", "search", {"object_type": object_type}, body=body, is_search=True)
+        return self._call("POST", "search", {"object_type": object_type}, body=body)
 
     def write(self, method: str, path: str, body: JsonObject, **names: str) -> JsonObject:
         """Return what a write answers; sent once, unless HubSpot surely did not carry it out.
@@ -104,47 +134,60 @@ class Client:
             RejectedError: HubSpot refuses it.
             OutcomeUnknownError: It may or may not have been carried out.
         """
-        return self._call(method, path, names, body=body, is_write=True)
+        return self._call(method, path, names, body=body, is_write=True, is_for_write=True)
 
     def close(self) -> None:
         """Give connections back and end the limiters' threads."""
         self._api.rest_client.pool_manager.clear()
         self._api.close()
-        self._burst.close()
-        self._searches.close()
+        self._buckets.close()
 
     def _call(
         self, method: str, path: str, names: Mapping[str, str], *, query: Mapping[str, str | int] | None = None,
-        body: JsonObject | None = None, is_write: bool = False, is_search: bool = False,
+        body: JsonObject | None = None, is_write: bool = False, is_for_write: bool = False,
     ) -> JsonObject:
         url = PATHS[path].format(**{name: quote(value, safe="") for name, value in names.items()})
-        parsed: JsonObject = {}
+        classified = partial(classify, is_write=is_write, is_search=path == "search", asks_by_id=path in _BY_ID)
 
-        def judge(answer: Answer) -> ConnectorError | None:
-            nonlocal parsed
-            problem = classify(answer, is_write=is_write, is_search=is_search, asks_by_id=path in _BY_ID)
-            if problem is None and answer.body:
-                try:
-                    parsed = orjson.loads(answer.body)
-                except orjson.JSONDecodeError:
-                    return _unreadable(is_write)
-                if not isinstance(parsed, dict):
-                    return _unreadable(is_write)
-            return problem
+        def attempt(token: str) -> JsonObject:
+            def once() -> Answer:
+                self.meter.spend(is_write=is_for_write)
+                self._buckets.wait(*buckets_of(path))
+                answer = self._send(
+                    method, url, headers={"Authorization": f"Bearer {token}"}, body=body,
+                    query_params=list(query.items()) if query else None,
+                )
+                usage = usage_of(answer.headers)
+                if usage is not None:
+                    self.meter.usage = usage
+                return answer
 
-        limiter = self._searches if is_search else self._burst
-        send(partial(self._send_once, limiter, method, url, query, body), crm=CRM, is_write=is_write, classify=judge)
-        return parsed
+            return _sent(once, classified, is_write=is_write)
 
-    def _send_once(
-        self, limiter: Limiter, method: str, url: str, query: Mapping[str, str | int] | None, body: JsonObject | None,
-    ) -> Answer:
-        limiter.try_acquire(CRM)
+        if self._refused is not None:   # what was refused goes on being refused: asking again locks accounts
+            raise self._refused
+        token = self._tokens.current()
+        try:
+            try:
+                return attempt(token)
+            except TokenExpiredError:
+                # Nothing was carried out, so even a write may try again.
+                if not self._renews_tokens:
+                    raise
+                return attempt(self._tokens.replace(token))
+        except AuthError as error:
+            self._refused = error
+            raise
+
+    def _ask_for_token(self, form: Mapping[str, str]) -> JsonObject:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        ask = partial(self._send, "POST", TOKEN_PATH, headers=headers, post_params=list(form.items()))
+        return _sent(ask, classify_grant, is_write=False)
+
+    def _send(self, method: str, url: str, *, headers: Mapping[str, str], **more: Any) -> Answer:
         try:
             response = self._api.call_api(
-                url, method, query_params=list(query.items()) if query else None, body=body,
-                auth_settings=["oauth2"], _preload_content=False,
-                _request_timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+                url, method, header_params=dict(headers), _preload_content=False, _request_timeout=_TIMEOUTS, **more,
             )
             answer = Answer(response.status, response.headers, response.data)
             response.release_conn()
@@ -166,6 +209,26 @@ class Client:
         if at is not None and at.tzinfo is not None:
             with self._lock:
                 self._clock_lead = at.astimezone(UTC) - self._now()
+
+
+def _sent(request: Callable[[], Answer], classified: Classify, *, is_write: bool) -> JsonObject:
+    """Return the JSON object that a request is answered with. Raises what `transport.send` raises."""
+    parsed: JsonObject = {}
+
+    def judge(answer: Answer) -> ConnectorError | None:
+        nonlocal parsed
+        problem = classified(answer)
+        if problem is None and answer.status != 204:    # the one success without a body
+            try:
+                parsed = parse_json(answer.body)
+            except orjson.JSONDecodeError:
+                return _unreadable(is_write)
+            if not isinstance(parsed, dict):
+                return _unreadable(is_write)
+        return problem
+
+    send(request, crm=CRM, is_write=is_write, classify=judge)
+    return parsed
 
 
 def _answer_of(refused: ApiException) -> Answer:

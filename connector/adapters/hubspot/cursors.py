@@ -3,8 +3,12 @@
 - `Listing` `{"after": "301", "began_ms": 1763800000000}`: where a first load stands, and since when.
 - `Keyset` `{"modified_ms": 1763800000123, "id": 101}`: everything up to this key was read.
 - `Snapshot` `{"digest": "5f0c..."}`: what a short list looked like.
-- `Submissions` `{"seen_ms": {"form": 0}, "form": "...", "after": "...", "newest_ms": 0}`: see there.
+- `Archive` `{"after": "301"}`: where a listing of archived records stands; `{}`: it came to its end.
+- `Submissions` `{"seen_ms": {"form": 0}, "asked_ms": {"form": 0}, "form": "...", "after": "...", "newest_ms": 0}`:
+  see there.
 - `Events` `{"digests": {"event": "..."}}`: what each event's counters were.
+- `EmailEvents` `{"since_ms": 0, "kind": "CLICK", "until_ms": 0, "began_ms": 0}`: see there.
+- `PageViews` `{"mode": "events", "seen_ms": 0, "id": 101, "since_ms": 0, "from_ms": 0, "tried_ms": 0}`: see there.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +28,7 @@ from connector.errors import ConfigError
 class Position(NamedTuple):
     """A key in the order of change: every record with this or a smaller key was read."""
 
-    modified_ms: int
+    ms: int
     remote_id: int
 
 
@@ -56,10 +60,12 @@ class Submissions(_Saved):
     """Up to when each form's submissions were read; and the form in hand, read newest first, so half done.
 
     Attributes:
+        asked_ms: HubSpot's time when each form was last read to its end.
         form: The form in hand, or empty; `after` is its next page, `newest_ms` its newest submission so far.
     """
 
     seen_ms: dict[str, int] = {}
+    asked_ms: dict[str, int] = {}
     form: str = ""
     after: str = ""
     newest_ms: int = 0
@@ -69,6 +75,46 @@ class Events(_Saved):
     """A digest of each event, as it was when its participations were last read."""
 
     digests: dict[str, str] = {}
+
+
+class Archive(_Saved):
+    """Where a listing of archived records stands; without `after` the next one begins anew."""
+
+    after: str = ""
+
+
+class EmailEvents(_Saved):
+    """Up to when e-mail events were read; and the kind in hand, read newest first, so half done.
+
+    Attributes:
+        since_ms: Everything before was read.
+        kind: The kind in hand, or empty; `until_ms` is the oldest of its events read so far, 0 before the first.
+        began_ms: HubSpot's time when this reading began; the next one starts there.
+    """
+
+    since_ms: int = 0
+    kind: str = ""
+    until_ms: int = 0
+    began_ms: int = 0
+
+
+class PageViews(_Saved):
+    """How an account's page views are read, and up to whose last visit.
+
+    Attributes:
+        mode: From event analytics or from the contacts' counters; empty before it was tried.
+        seen_ms: The last visit up to which contacts were walked; with `id` the key of the walk.
+        since_ms: Events older than this were read in an earlier walk.
+        from_ms: Events up to this were counted by the counters.
+        tried_ms: HubSpot's time when event analytics were last asked for in vain.
+    """
+
+    mode: Literal["", "events", "counters"] = ""
+    seen_ms: int = 0
+    id: int = 0
+    since_ms: int = 0
+    from_ms: int = 0
+    tried_ms: int = 0
 
 
 SavedT = TypeVar("SavedT", bound=_Saved)

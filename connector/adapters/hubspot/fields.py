@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from connector.adapter_kit.protocol import FieldInfo, FieldType
 from connector.adapters.hubspot.client import Client, documented_shape
 from connector.adapters.hubspot.cursors import instant, text_of
-from connector.adapters.hubspot.streams import STREAMS
+from connector.adapters.hubspot.streams import HISTORY, STREAMS
 from connector.records import Value
 
 LONGEST_TEXT = 65_536
@@ -42,10 +42,15 @@ class Fields:
         """Return the stream's fields; the fixed ones, all text, where HubSpot has no schema to ask."""
         if stream not in self._known:
             object_type = STREAMS[stream].object_type
-            self._known[stream] = self._ask(object_type) if object_type else tuple(
+            self._known[stream] = (*self._ask(object_type), *_histories(stream)) if object_type else tuple(
                 FieldInfo(name, name, "text", is_writable=False) for name in STREAMS[stream].fixed_fields
             )
         return self._known[stream]
+
+    def ask_anew(self, stream: str) -> frozenset[str]:
+        """Return the names of the stream's fields as they are at this moment, whatever was known before."""
+        self._known.pop(stream, None)
+        return frozenset(field.name for field in self.of(stream))
 
     def types(self, stream: str) -> dict[str, FieldType]:
         """Return the type of each of the stream's fields by name."""
@@ -56,9 +61,17 @@ class Fields:
         self._known.clear()
 
     def _ask(self, object_type: str) -> tuple[FieldInfo, ...]:
-        answer = self._client.get("properties", {"archived": "false"}, object_type=object_type)
+        # Asked once, and no value can be written without it.
+        answer = self._client.get("properties", {"archived": "false"}, is_for_write=True, object_type=object_type)
         with documented_shape("properties"):
             return tuple(_field(one) for one in answer["results"])
+
+
+def _histories(stream: str) -> tuple[FieldInfo, ...]:
+    """Return the pseudo-fields that are worth a mapping: any property's history can be had, one is of use."""
+    if stream != "contacts":
+        return ()
+    return (FieldInfo(f"{HISTORY}lifecyclestage", "Lifecycle stage, with its history", "text", is_writable=False),)
 
 
 def _field(one: Any) -> FieldInfo:

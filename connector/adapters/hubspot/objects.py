@@ -1,8 +1,7 @@
 """Contacts, companies, deals and what was done with them: a first load by listing, then changes by search.
 
 A search page asks only for ids and change times; the properties come from a batch read, because a search body may
-have at most 3,000 characters and the index lags behind the records. Paging never uses the search's own `after`,
-which ends at 10,000: each request asks anew for what lies behind the last key read.
+have at most 3,000 characters and the index lags behind the records.
 Source: https://developers.hubspot.com/docs/api/crm/search, checked 2026-11-22.
 """
 
@@ -10,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
 from connector.adapters.hubspot.answers import CRM
 from connector.adapters.hubspot.client import Client, documented_shape, is_not_found, page_token
 from connector.adapters.hubspot.cursors import Keyset, Listing, Position, load_walk, ms_of, save
-from connector.adapters.hubspot.streams import OVERLAP_MS, STREAMS, WITH_CONTACTS, PageSizes
-from connector.errors import RejectedError, UnavailableError
-from connector.records import RawRecord
+from connector.adapters.hubspot.fields import Fields
+from connector.adapters.hubspot.merges import ASKED, merges_told
+from connector.adapters.hubspot.streams import HISTORY, OVERLAP_MS, STREAMS, WITH_CONTACTS, PageSizes
+from connector.adapters.hubspot.walk import Walk, safe_position
+from connector.errors import ApiChangedError, FieldsMissingError, RejectedError
+from connector.records import RawRecord, Removal
 
 LONGEST_PROPERTY_LIST = 4_000
 """Characters of property names in one address; above, a listing asks for ids alone and reads the rest in batches.
@@ -29,45 +32,64 @@ JsonRecord = Mapping[str, Any]
 
 
 class ObjectReader:
-    """Reads one CRM object stream of one account for one set of fields."""
+    """Reads one CRM object stream of one account for one set of fields.
 
-    def __init__(self, client: Client, request: StreamRequest, sizes: PageSizes) -> None:
+    Attributes:
+        listing_size: How many records a page of the first load holds.
+        batch_size: How many records are read by one request.
+    """
+
+    def __init__(self, client: Client, account_fields: Fields, request: StreamRequest, sizes: PageSizes) -> None:
+        info = STREAMS[request.stream]
         self._client = client
+        self._account_fields = account_fields
         self._stream = request.stream
-        self._object_type = STREAMS[request.stream].object_type
-        self._cursor_field = STREAMS[request.stream].cursor_field
+        self._object_type = info.object_type
         self._fields = request.fields
+        self._histories = tuple(name.removeprefix(HISTORY) for name in request.fields if name.startswith(HISTORY))
+        self._plain = tuple(name for name in request.fields if not name.startswith(HISTORY))
+        self._asked = tuple(dict.fromkeys((*self._plain, *ASKED.get(request.stream, ()))))
+        self._left_out: frozenset[str] = frozenset()   # by HubSpot, though the account has them
         self._sizes = sizes
+        self.listing_size = min(sizes.listing, sizes.history) if self._histories else sizes.listing
+        self.batch_size = min(sizes.batch, sizes.history) if self._histories else sizes.batch
+        self._walk = Walk(client, self._object_type, info.cursor_field, page_size=sizes.search)
 
     def pull(self, cursor: Cursor | None) -> Iterator[Page]:
         """Yield pages as `Adapter.pull` promises."""
-        if cursor is None:
-            yield from self._pull_listing(None)
-            return
-        saved = load_walk(cursor)
-        if isinstance(saved, Listing):
-            yield from self._pull_listing(saved)
-        else:
-            yield from self._pull_changes(Position(saved.modified_ms, saved.id))
+        try:
+            yield from self._pull(cursor)
+        except FieldsMissingError:
+            raise
+        except ApiChangedError:
+            # HubSpot leaves out properties that it does not know; were it to refuse them, it would be here.
+            self._require_fields()
+            raise
 
     def count_changes(self, cursor: Cursor | None) -> int:
         """Return how many records a pull would read, asked of the search index. Costs one request."""
         saved = load_walk(cursor) if cursor else None
-        groups = self._behind(Position(saved.modified_ms, saved.id)) if isinstance(saved, Keyset) else []
-        answer = self._client.search(self._object_type, {"filterGroups": groups, "limit": 1})
-        with documented_shape("search results"):
-            return int(answer["total"])
+        return self._walk.count(Position(saved.modified_ms, saved.id) if isinstance(saved, Keyset) else None)
+
+    def _pull(self, cursor: Cursor | None) -> Iterator[Page]:
+        saved = load_walk(cursor) if cursor is not None else None
+        if isinstance(saved, Keyset):
+            yield from self._pull_changes(Position(saved.modified_ms, saved.id))
+        else:
+            yield from self._pull_listing(saved)
 
     # First load -----------------------------------------------------------------------------------------
 
     def _pull_listing(self, saved: Listing | None) -> Iterator[Page]:
         after = saved.after if saved else ""
         began_ms = saved.began_ms if saved else 0
-        names = ",".join(self._fields)
-        in_one = len(names) <= LONGEST_PROPERTY_LIST
-        query: dict[str, str | int] = {"limit": self._sizes.listing, "archived": "false"}
+        names, histories = ",".join(self._asked), ",".join(self._histories)
+        in_one = len(names) + len(histories) <= LONGEST_PROPERTY_LIST
+        query: dict[str, str | int] = {"limit": self.listing_size, "archived": "false"}
         if names and in_one:
             query["properties"] = names
+        if histories and in_one:
+            query["propertiesWithHistory"] = histories
         if self._stream in WITH_CONTACTS:
             query["associations"] = "contacts"
         while True:
@@ -78,13 +100,14 @@ class ObjectReader:
                 listed: Sequence[JsonRecord] = answer["results"]
                 links = self._listed_links(listed)
                 full = listed if in_one else self._read([record["id"] for record in listed])
-                records = self._records(full, links)
+                self._check_fields(full)
+                records, removals = self._records(full, links), self._removals(full)
                 after = page_token(answer, after)
             if after:
-                yield Page(records, save(Listing(after=after, began_ms=began_ms)))
+                yield Page(records, save(Listing(after=after, began_ms=began_ms)), removals)
                 continue
             start = Position(began_ms - OVERLAP_MS, 0)
-            yield Page(records, save(Keyset(modified_ms=start.modified_ms, id=start.remote_id)))
+            yield Page(records, save(Keyset(modified_ms=start.ms, id=start.remote_id)), removals)
             if saved is not None:
                 # The pages kept before the interruption may be of any age: what changed since is read at once.
                 yield from self._pull_changes(start)
@@ -104,79 +127,34 @@ class ObjectReader:
 
     # Changes --------------------------------------------------------------------------------------------
 
-    def _pull_changes(self, position: Position) -> Iterator[Page]:
-        while True:
-            rows = self._search(self._behind(position), sort_by=self._cursor_field)
-            if not rows:
-                return
-            is_last, begun = len(rows) < self._sizes.search, position
-            newest_ms = rows[-1].modified_ms
-            if is_last:
-                position = rows[-1]
-            elif rows[0].modified_ms < newest_ms:
-                # The page may have cut the newest moment's records in two, in no order: they come whole with the next.
-                rows = [row for row in rows if row.modified_ms < newest_ms]
-                position = Position(newest_ms, 0)
-            else:
-                rows = self._search_moment(newest_ms, behind_id=_id_within(position, newest_ms))
-                position = rows[-1]
-            yield self._changes_page(rows, position)
-            if is_last:
-                return
-            if position <= begun:
-                raise UnavailableError("hubspot's search does not move on; nothing was skipped, try again", crm=CRM)
+    def _pull_changes(self, start: Position) -> Iterator[Page]:
+        # Deals and activities wait until there are as many as one request tells the contacts of; others for one page.
+        room = self._sizes.associations if self._stream in WITH_CONTACTS else 2 * self._sizes.search - 1
+        waiting: list[str] = []
+        for keys, position, is_last in self._walk.steps(start):
+            waiting += [str(key.remote_id) for key in keys]
+            if is_last or len(waiting) > room - self._sizes.search:
+                yield self._changes_page(list(dict.fromkeys(waiting)), position)
+                waiting = []
+            left_at = position
+        if waiting:
+            yield self._changes_page(list(dict.fromkeys(waiting)), left_at)
 
-    def _search_moment(self, modified_ms: int, *, behind_id: int) -> list[Position]:
-        """Return the next records of one moment that has more of them than a page holds, by their ids."""
-        rows = self._search([self._moment(modified_ms, behind_id)], sort_by="hs_object_id")
-        if not rows:
-            raise UnavailableError("hubspot's search contradicts itself; nothing was skipped, try again", crm=CRM)
-        return rows
-
-    def _search(self, groups: Sequence[Any], *, sort_by: str) -> list[Position]:
-        answer = self._client.search(self._object_type, {
-            "filterGroups": groups,
-            "sorts": [{"propertyName": sort_by, "direction": "ASCENDING"}],
-            "properties": [self._cursor_field],
-            "limit": self._sizes.search,
-        })
-        with documented_shape("search results"):
-            return sorted(
-                Position(
-                    ms_of(datetime.fromisoformat(row["properties"].get(self._cursor_field) or row["updatedAt"])),
-                    int(row["id"]),
-                )
-                for row in answer["results"]
-            )
-
-    def _behind(self, position: Position) -> list[Any]:
-        later = {"filters": [
-            {"propertyName": self._cursor_field, "operator": "GT", "value": str(position.modified_ms)},
-        ]}
-        return [later, self._moment(position.modified_ms, position.remote_id)]
-
-    def _moment(self, modified_ms: int, behind_id: int) -> Any:
-        # GTE with LTE, not EQ: whether EQ meets a millisecond is nowhere documented, and a miss would lose records.
-        return {"filters": [
-            {"propertyName": self._cursor_field, "operator": "GTE", "value": str(modified_ms)},
-            {"propertyName": self._cursor_field, "operator": "LTE", "value": str(modified_ms)},
-            {"propertyName": "hs_object_id", "operator": "GT", "value": str(behind_id)},
-        ]}
-
-    def _changes_page(self, rows: Sequence[Position], position: Position) -> Page:
-        remote_ids = [str(row.remote_id) for row in rows]
+    def _changes_page(self, remote_ids: Sequence[str], position: Position) -> Page:
         with documented_shape(self._stream):
             links = self._read_links(remote_ids) if self._stream in WITH_CONTACTS else None
-            records = self._records(self._read(remote_ids), links)
-        safe_ms = ms_of(self._client.server_now()) - OVERLAP_MS
-        if position.modified_ms > safe_ms:
-            position = Position(safe_ms, 0)
-        return Page(records, save(Keyset(modified_ms=position.modified_ms, id=position.remote_id)))
+            full = self._read(remote_ids)
+            self._check_fields(full)
+            records, removals = self._records(full, links), self._removals(full)
+        position = safe_position(position, self._client.server_now())
+        return Page(records, save(Keyset(modified_ms=position.ms, id=position.remote_id)), removals)
 
     # Both -----------------------------------------------------------------------------------------------
 
     def _read(self, remote_ids: Sequence[str]) -> list[JsonRecord]:
-        return read_batches(self._client, self._object_type, remote_ids, self._fields, size=self._sizes.batch)
+        return read_batches(
+            self._client, self._object_type, remote_ids, self._asked, size=self.batch_size, histories=self._histories,
+        )
 
     def _read_links(self, remote_ids: Sequence[str]) -> dict[str, Links]:
         """Return the contacts of each record, all of them, however many requests that takes."""
@@ -194,11 +172,11 @@ class ObjectReader:
                     inputs.append({"id": remote_id, "after": after})
         return {remote_id: _contacts(contact_ids) for remote_id, contact_ids in found.items()}
 
-    def _records(self, results: Iterable[JsonRecord], links: Mapping[str, Links] | None) -> list[RawRecord]:
+    def _records(self, results: Sequence[JsonRecord], links: Mapping[str, Links] | None) -> list[RawRecord]:
         # The hot path: per record nothing but the payload, one instant and the tuple.
-        stream, fields, instant = self._stream, self._fields, datetime.fromisoformat
+        stream, fields, instant = self._stream, self._plain, datetime.fromisoformat
         nothing: Links = {}
-        return [
+        records = [
             RawRecord(
                 stream, result["id"], instant(result["updatedAt"]),
                 {field: properties[field] for field in fields if field in properties},
@@ -207,34 +185,94 @@ class ObjectReader:
             for result in results
             for properties in (result["properties"],)
         ]
+        return self._with_history(records, results) if self._histories else records
+
+    def _with_history(self, records: Iterable[RawRecord], results: Iterable[JsonRecord]) -> list[RawRecord]:
+        return [
+            record._replace(payload={
+                **record.payload,
+                **{HISTORY + name: _versions(result, name) for name in self._histories},
+            })
+            for record, result in zip(records, results, strict=True)
+        ]
+
+    def _removals(self, results: Sequence[JsonRecord]) -> list[Removal]:
+        return merges_told(self._stream, results) if self._stream in ASKED else []
+
+    def _check_fields(self, results: Sequence[JsonRecord]) -> None:
+        """Look whether HubSpot silently left out a property: an unset one comes as null, an undefined one not at all.
+
+        Source: https://developers.hubspot.com/docs/guides/api/crm/properties, checked 2026-11-22.
+        """
+        if not results:
+            return
+        given, given_histories = results[0]["properties"], results[0].get("propertiesWithHistory") or {}
+        missing = [name for name in self._plain if name not in given]
+        missing += [name for name in self._histories if name not in given_histories]
+        if not self._left_out.issuperset(missing):
+            self._require_fields()
+            self._left_out |= frozenset(missing)
+
+    def _require_fields(self) -> None:
+        """Raise FieldsMissingError when the account, asked now, lacks a property that we ask for."""
+        known = self._account_fields.ask_anew(self._stream)
+        gone = [name for name in self._fields if name.removeprefix(HISTORY) not in known]
+        if gone:
+            raise FieldsMissingError(
+                f"hubspot's {self._stream} have no {', '.join(gone)} (any more)", fields=gone, crm=CRM,
+                hint="Correct the mapping, or restore the property in HubSpot.",
+            )
+
+
+def _versions(result: JsonRecord, name: str) -> list[dict[str, Any]]:
+    versions = (result.get("propertiesWithHistory") or {}).get(name) or ()
+    return sorted(
+        (
+            {
+                "value": one.get("value"), "timestamp": one["timestamp"],
+                "source_type": one.get("sourceType"), "source_id": one.get("sourceId"),
+            }
+            for one in reversed(versions)    # HubSpot gives the newest first
+        ),
+        key=lambda version: datetime.fromisoformat(version["timestamp"]),
+    )
 
 
 def read_batches(
     client: Client, object_type: str, remote_ids: Sequence[str], fields: Sequence[str], *, size: int,
-    id_property: str = "",
+    id_property: str = "", histories: Sequence[str] = (), is_archived: bool = False, is_for_write: bool = False,
 ) -> list[JsonRecord]:
     """Return the records with these ids (or values of a unique property), as HubSpot sends them.
 
     Those that are gone are left out, whichever way HubSpot says so: by a 207's `errors`, or by a 404 for all of them.
     Which one is unverified on dated paths (docs/assumptions.md).
+
+    Args:
+        histories: Properties whose earlier values are wanted too.
+        is_archived: Look in the archive, and only there.
+        is_for_write: A write hangs on it, so it may still go out when reading is over for today.
     """
+    more = partial(
+        read_batches, client, object_type, fields=fields, id_property=id_property, histories=histories,
+        is_archived=is_archived, is_for_write=is_for_write,
+    )
     if len(remote_ids) > size:
         parts = (remote_ids[at : at + size] for at in range(0, len(remote_ids), size))
-        return [
-            record for part in parts
-            for record in read_batches(client, object_type, part, fields, size=size, id_property=id_property)
-        ]
+        return [record for part in parts for record in more(remote_ids=part, size=size)]
     if not remote_ids:
         return []
     body: dict[str, Any] = {
         "inputs": [{"id": remote_id} for remote_id in remote_ids],
         "properties": list(fields),
-        "propertiesWithHistory": [],
+        "propertiesWithHistory": list(histories),
     }
     if id_property:
         body["idProperty"] = id_property
     try:
-        answer = client.read("batch_read", body, object_type=object_type)
+        answer = client.read(
+            "batch_read", body, query={"archived": "true"} if is_archived else None, is_for_write=is_for_write,
+            object_type=object_type,
+        )
         with documented_shape(object_type):
             return list(answer["results"])
     except RejectedError as error:
@@ -242,16 +280,10 @@ def read_batches(
             raise
     if len(remote_ids) == 1:
         return []
-    return read_batches(
-        client, object_type, remote_ids, fields, size=(len(remote_ids) + 1) // 2, id_property=id_property,
-    )
+    return more(remote_ids=remote_ids, size=(len(remote_ids) + 1) // 2)
 
 
 def _contacts(remote_ids: Iterable[str]) -> Links:
     # One contact may be associated under several labels.
     unique = tuple(dict.fromkeys(remote_ids))
     return {"contacts": unique} if unique else {}
-
-
-def _id_within(position: Position, modified_ms: int) -> int:
-    return position.remote_id if position.modified_ms == modified_ms else 0

@@ -51,14 +51,14 @@ def check(client: Client) -> AccountCheck:
     account: list[str] = []
     _probe("account-info", lambda: account.append(str(client.get("account").get("portalId", ""))), missing)
     for stream in sorted(CRM_OBJECTS):
-        names = {"object_type": STREAMS[stream].object_type}
-        _probe(f"{stream} (read)", partial(client.get, "objects", {"limit": 1}, **names), missing)
+        object_type = STREAMS[stream].object_type
+        _probe(f"{stream} (read)", partial(client.get, "objects", {"limit": 1}, object_type=object_type), missing)
     for path in ("owners", "forms", "marketing_events"):
         _probe(path, partial(client.get, path, {"limit": 1}), missing)
     for stream, path in _WRITES:
         with suppress(ApiChangedError):  # an empty batch may be refused: then we may write
-            names = {"object_type": STREAMS[stream].object_type}
-            _probe(f"{stream} (write)", partial(client.read, path, {"inputs": []}, **names), missing)
+            object_type = STREAMS[stream].object_type
+            _probe(f"{stream} (write)", partial(client.read, path, {"inputs": []}, object_type=object_type), missing)
     return AccountCheck("".join(account), tuple(sorted(set(missing))))
 
 

@@ -15,6 +15,8 @@ class PageSizes(NamedTuple):
     """How many records one request asks for; only tests make them smaller than HubSpot's limits.
 
     Source: https://developers.hubspot.com/docs/api/crm/search and .../understanding-the-crm, checked 2026-11-22.
+    `history` stands for listing and batch where the history of properties is asked for: HubSpot only says that it
+    "will reduce the maximum", its own Python client asks for 50.
     """
 
     listing: int = 100
@@ -22,6 +24,8 @@ class PageSizes(NamedTuple):
     batch: int = 100
     associations: int = 1_000
     submissions: int = 50
+    history: int = 50
+    email_events: int = 1_000
 
 
 # Contacts alone keep their change time under another name; filtering them by the usual one finds nothing, silently.
@@ -34,16 +38,36 @@ WITH_CONTACTS = frozenset({"deals", "meetings", "calls", "emails", "notes", "tas
 CRM_OBJECTS = frozenset({"contacts", "companies"}) | WITH_CONTACTS
 """Streams that are listed and searched the same way."""
 
+HISTORY = "history."
+"""Before a property's name: not its value but all values it had, `[{value, timestamp, source_type, source_id}]`, the
+oldest first."""
+
+_SLOW_SECONDS = 900.0
+"""How old a look-up list may get. Our choice: nothing is decided by them within the quarter of an hour."""
+
 STREAMS: dict[str, StreamInfo] = {
     info.name: info
     for info in (
-        StreamInfo("contacts", "contacts", "lastmodifieddate", is_people=True, is_writable=True),
-        *(StreamInfo(name, name, _CURSOR_FIELD) for name in sorted(CRM_OBJECTS - {"contacts"})),
+        StreamInfo(
+            "contacts", "contacts", "lastmodifieddate", is_people=True, is_writable=True, lists_removed=True,
+            is_swept=True,
+        ),
+        *(StreamInfo(name, name, _CURSOR_FIELD, lists_removed=True) for name in sorted(CRM_OBJECTS - {"contacts"})),
         StreamInfo(
             "owners", "", "updatedAt", fixed_fields=("id", "email", "first_name", "last_name", "archived"),
+            freshness_seconds=_SLOW_SECONDS,
         ),
         StreamInfo(
             "forms", "", "updatedAt", fixed_fields=("id", "name", "form_type", "created_at", "updated_at", "archived"),
+            freshness_seconds=_SLOW_SECONDS,
+        ),
+        StreamInfo(
+            "deal_stages", "", "updatedAt",
+            fixed_fields=(
+                "id", "pipeline_id", "pipeline_label", "label", "display_order", "is_closed", "is_won", "probability",
+                "archived",
+            ),
+            freshness_seconds=_SLOW_SECONDS,
         ),
         StreamInfo(
             "form_submissions", "", "submittedAt",
@@ -55,6 +79,7 @@ STREAMS: dict[str, StreamInfo] = {
                 "id", "name", "event_type", "organizer", "url", "started_at", "ended_at", "cancelled",
                 "registrants", "attendees", "cancellations", "no_shows",
             ),
+            freshness_seconds=_SLOW_SECONDS,
         ),
         StreamInfo(
             "event_participations", "", "occurredAt",
@@ -62,6 +87,16 @@ STREAMS: dict[str, StreamInfo] = {
                 "event_id", "event_name", "event_type", "state", "contact_id", "email", "occurred_at",
                 "attendance_seconds",
             ),
+        ),
+        StreamInfo(
+            "email_events", "", "created",
+            fixed_fields=(
+                "type", "recipient", "campaign_id", "campaign_name", "subject", "url", "filtered", "occurred_at",
+            ),
+        ),
+        StreamInfo(
+            "page_views", "", "hs_analytics_last_timestamp",
+            fixed_fields=("contact_id", "url", "title", "referrer", "visits", "occurred_at"),
         ),
     )
 }

@@ -108,7 +108,7 @@ class Writer:
         for kind, creation in _CREATIONS.items():
             keys = list(dict.fromkeys(change.idempotency_key for change in changes if change.kind is kind))
             records = read_batches(
-                self._client, creation.stream, keys, [KEY], size=self._sizes.batch, id_property=KEY,
+                self._client, creation.stream, keys, [KEY], size=self._sizes.batch, id_property=KEY, is_for_write=True,
             )
             with documented_shape(creation.stream):
                 found.update((record["properties"][KEY], record["id"]) for record in records)
@@ -120,7 +120,7 @@ class Writer:
         """Return current values by remote id; a record that is gone is left out."""
         types = self._fields.types(stream)
         records = read_batches(
-            self._client, STREAMS[stream].object_type, remote_ids, fields, size=self._sizes.batch,
+            self._client, STREAMS[stream].object_type, remote_ids, fields, size=self._sizes.batch, is_for_write=True,
         )
         with documented_shape(stream):
             return {
@@ -270,7 +270,9 @@ class Writer:
     def _create_for_survivor(self, change: Change, reason: str, receipts: _Receipts) -> None:
         """Try once more if the contact was merged into another one, else reject."""
         try:
-            contact = self._client.get("object", object_type="contacts", remote_id=change.record.remote_id)
+            contact = self._client.get(
+                "object", is_for_write=True, object_type="contacts", remote_id=change.record.remote_id,
+            )
         except RejectedError:
             receipts.add(change, Outcome.REJECTED, reason=reason)
             return

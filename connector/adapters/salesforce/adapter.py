@@ -14,17 +14,21 @@ from connector.adapter_kit.protocol import (
     StreamInfo,
     StreamRequest,
 )
-from connector.adapters.salesforce import reader, setup
+from connector.adapters.salesforce import setup
 from connector.adapters.salesforce.answers import CRM
 from connector.adapters.salesforce.client import Client
+from connector.adapters.salesforce.drift import explained
 from connector.adapters.salesforce.notes import LOST_NOTE_SECONDS, Notes
+from connector.adapters.salesforce.reader import Reader
+from connector.adapters.salesforce.removed import Removed
 from connector.adapters.salesforce.schema import Schema
-from connector.adapters.salesforce.streams import STREAMS
+from connector.adapters.salesforce.streams import SOURCES, STREAMS, source_of
 from connector.adapters.salesforce.tasks import Tasks
+from connector.adapters.salesforce.together import Together
 from connector.adapters.salesforce.updates import Updates
 from connector.adapters.salesforce.writer import Writer
-from connector.errors import ConfigError
-from connector.records import Change, Receipt, Value
+from connector.errors import ApiChangedError, ConfigError
+from connector.records import Change, Receipt, Removal, Value
 
 _WRITTEN_OBJECTS: Mapping[str, tuple[str, ...]] = {
     "Lead": ("updateable",), "Contact": ("updateable",), "Task": ("createable",),
@@ -33,31 +37,34 @@ _WRITTEN_OBJECTS: Mapping[str, tuple[str, ...]] = {
 
 
 class SalesforceAdapter:
-    """One Salesforce org, opened with one credential. Use it from one thread at a time.
-
-    Attributes:
-        page_size: Rows per answer, 200 to 2,000.
-    """
+    """One Salesforce org, opened with one credential. Use it from one thread at a time."""
 
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = LOST_NOTE_SECONDS
 
-    def __init__(self, client: Client, *, time_zone: str) -> None:
+    def __init__(self, client: Client, *, time_zone: str, bulk_from_records: int) -> None:
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ConfigError([f"{time_zone!r} is not a time zone, such as Asia/Tokyo"]) from None
-        self.page_size = reader.LARGEST_PAGE
         self._client = client
+        self.meter = client.meter
         self._schema = Schema(client)
+        together = Together(client)
+        self._reader = Reader(client, self._schema, together, bulk_from_records=bulk_from_records)
+        self._removed = Removed(client, together)
         self._updates = Updates(client, self._schema)
         self._writer = Writer(self._updates, Tasks(client, self._schema, zone), Notes(client))
 
     @property
-    def usage(self) -> tuple[int, int] | None:
-        """API calls used and allowed in 24 hours by everybody in the org; None before the first answer."""
-        return self._client.usage
+    def page_size(self) -> int:
+        """Rows per answer to a query, 200 to 2,000."""
+        return self._reader.page_size
+
+    @page_size.setter
+    def page_size(self, rows: int) -> None:
+        self._reader.page_size = rows
 
     def check(self) -> AccountCheck:
         """Return the org's name, and the rights that are missing, spelt `Lead: updateable`; two calls.
@@ -67,7 +74,10 @@ class SalesforceAdapter:
         """
         organization = self._client.query_all("SELECT Id, Name FROM Organization")
         visible = {found["name"]: found for found in self._client.get("sobjects/")["sobjects"]}
-        needed: dict[str, tuple[str, ...]] = {info.object_type: ("queryable",) for info in STREAMS.values()}
+        # What an org may lack altogether is no missing right; a mapping that names it hears so from its pull.
+        needed: dict[str, tuple[str, ...]] = {
+            source.object_type: ("queryable",) for source in SOURCES.values() if not source.needs
+        }
         for object_type, rights in _WRITTEN_OBJECTS.items():
             needed[object_type] = (*needed.get(object_type, ()), *rights)
         missing = [
@@ -77,12 +87,34 @@ class SalesforceAdapter:
         return AccountCheck(str(organization[0]["Name"]) if organization else "", tuple(missing))
 
     def discover_fields(self, stream: str) -> tuple[FieldInfo, ...]:
-        """Return the fields of the stream's object and of its parents (`Campaign.Name`); kept after the first time."""
-        return self._schema.discover_fields(stream)
+        """Return the fields of the stream's object and of its parents (`Campaign.Name`); kept after the first time.
+
+        Raises:
+            ApiChangedError: The org does not have the object, or does not show it; says what the object needs.
+        """
+        try:
+            return self._schema.discover_fields(stream)
+        except ApiChangedError as error:
+            raise explained(self._schema, source_of(stream), (), error) from None
 
     def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
-        """Yield pages of at most `page_size` records; see `reader.pull`. One call when nothing changed."""
-        return reader.pull(self._client, request, cursor, page_size=self.page_size)
+        """Yield pages of at most `page_size` records, in bulk 10,000; see `Reader.pull`.
+
+        One call when nothing changed, and one more for each parent whose fields are asked for.
+        """
+        return self._reader.pull(request, cursor)
+
+    def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
+        """Ask what these pulls will ask first, five queries to a call; see `Reader.prepare`."""
+        self._reader.prepare(pulls)
+
+    def pull_removed(self, stream: str, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield what is gone for good by the org's log of deletions; see `Removed.pull`."""
+        return self._removed.pull(stream, cursor)
+
+    def find_removed(self, stream: str, remote_ids: Sequence[str]) -> Sequence[Removal]:
+        """Return what became of these records; a call for every 2,500, and one more when some are absent."""
+        return self._removed.find(stream, remote_ids)
 
     def read_back(
         self, stream: str, remote_ids: Sequence[str], fields: Sequence[str],
@@ -108,12 +140,8 @@ class SalesforceAdapter:
         return setup.set_up(self._client, self._schema, specs, create=create)
 
     def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
-        """Return the calls a pull will cost: a COUNT() of each stream now, by pages, at least one each.
-
-        Asking costs one call per stream, which is not part of the answer.
-        """
-        counts = [reader.count(self._client, request.stream, cursors.get(request.stream)) for request in requests]
-        return sum(max(1, -(-rows // self.page_size)) for rows in counts)
+        """Return the calls a pull of these streams will cost, as they stand now; see `Reader.estimate`."""
+        return self._reader.estimate(requests, cursors)
 
     def close(self) -> None:
         """Give connections back."""

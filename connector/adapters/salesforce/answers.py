@@ -31,11 +31,17 @@ ROW_RETRY_CODES = frozenset({
 })
 """Codes of one row, or of one request, after which nothing was done and the same may succeed later."""
 
+QUERY_TIMEOUT = "QUERY_TIMEOUT"
+"""The code of a query that took too long: the same one would again, a narrower one may not."""
+
+LOCATOR_LOST = "INVALID_QUERY_LOCATOR"
+"""The code of a position in a list that the org no longer keeps."""
+
 _SCHEMA_CODES = frozenset({
     "INVALID_FIELD", "INVALID_TYPE", "MALFORMED_QUERY", "UNSUPPORTED_API_VERSION", "METHOD_NOT_ALLOWED",
 })
 _ACCESS_CODES = frozenset({
-    "API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "FUNCTIONALITY_NOT_ENABLED", "OPERATION_TOO_LARGE",
+    "API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "FUNCTIONALITY_NOT_ENABLED",
 })
 # How the vendor spells the culprit; a name matched here is part of the schema, never a value.
 _CULPRITS = (
@@ -85,7 +91,7 @@ def classify(answer: Answer) -> ConnectorError | None:
     if answer.status == 401:
         return SessionExpiredError(
             "Salesforce does not accept the session (INVALID_SESSION_ID)",
-            hint="Check the integration user and the External Client App's client credentials.", crm=CRM,
+            hint="Check that the integration user is active and may use the API from this address.", crm=CRM,
         )
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(refusal)
@@ -95,8 +101,15 @@ def classify(answer: Answer) -> ConnectorError | None:
             f"Salesforce answered {answer.status}: too many requests", limit="burst", crm=CRM,
             retry_after_seconds=_seconds(answer.headers.get("Retry-After")),
         )
-    if answer.status >= 500 or code in ROW_RETRY_CODES:
+    if answer.status >= 500 or answer.status == 406 or code in ROW_RETRY_CODES:
+        # 406 without a body was seen in passing (Airbyte's rate_limiting.py, checked 2026-11-22).
         return UnavailableError(f"Salesforce answered {answer.status} {code}", hint="Try again later.", crm=CRM)
+    if code == "OPERATION_TOO_LARGE":
+        return AccessDeniedError(
+            "Salesforce refuses to list so many people's tasks and events to this user (OPERATION_TOO_LARGE)",
+            hint="Give the integration user the right View All Data: without it, sharing is worked out row by row.",
+            crm=CRM,
+        )
     if answer.status == 403 or code.startswith("INSUFFICIENT_ACCESS") or code in _ACCESS_CODES:
         return AccessDeniedError(
             f"Salesforce refuses access: {_named(refusal)}",
@@ -125,12 +138,21 @@ def classify_token(answer: Answer) -> ConnectorError | None:
         code = body.get("error") if isinstance(body, dict) else None
         code = code if isinstance(code, str) and re.fullmatch(r"\w{1,60}", code) else f"HTTP {answer.status}"
         return AuthError(
-            f"Salesforce refuses the client credential ({code})",
-            hint="Check client_id, client_secret and domain, and that the app has a run-as user.", crm=CRM,
+            f"Salesforce refuses the credential ({code})", crm=CRM,
+            hint="Check the credential and `domain`.",   # the login knows better which of them
         )
     return UnavailableError(
         f"Salesforce's token endpoint answered {answer.status} without a token", hint="Check `domain`.", crm=CRM,
     )
+
+
+def classify_query(answer: Answer) -> ConnectorError | None:
+    """Like `classify`, but a query that took too long is refused: asked again as it is, it would take as long."""
+    if answer.status == 400 and _first_refusal(answer).code == QUERY_TIMEOUT:
+        return RejectedError(
+            "Salesforce gave up on a query that takes too long (QUERY_TIMEOUT)", code=QUERY_TIMEOUT, crm=CRM,
+        )
+    return classify(answer)
 
 
 def allow_missing(answer: Answer) -> ConnectorError | None:

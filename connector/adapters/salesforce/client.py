@@ -8,9 +8,7 @@ simple-salesforce/issues/804, seen in 1.12.10, checked 2026-11-22). Answers are 
 from __future__ import annotations
 
 import email.utils
-import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -19,29 +17,20 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
-from simple_salesforce.login import SalesforceLogin
 
 from connector.adapter_kit import transport
+from connector.adapter_kit.json_text import parse_json
+from connector.adapter_kit.limits import Meter, Usage
+from connector.adapter_kit.tokens import Granted, TokenKeeper
 from connector.adapter_kit.transport import Answer, Classify
-from connector.adapters.salesforce.answers import (
-    CRM,
-    SessionExpiredError,
-    allow_missing,
-    classify,
-    classify_token,
-)
-from connector.errors import AuthError, ConfigError, OutcomeUnknownError, UnavailableError
+from connector.adapters.salesforce.answers import CRM, SessionExpiredError, allow_missing, classify, classify_query
+from connector.adapters.salesforce.limits import LARGEST_PAGE, LONGEST_QUERY_URL
+from connector.adapters.salesforce.login import Login
+from connector.errors import ConnectorError, OutcomeUnknownError, UnavailableError
 
 if TYPE_CHECKING:
     from connector.adapters.salesforce import Connection
 
-LONGEST_QUERY_URL = 8_000
-"""Bytes of a query's URL; longer SOQL travels in a composite body. The vendor's limit is 16,384 with the headers.
-Source: help.salesforce.com article 000386264, checked 2026-11-22."""
-
-_PLACEHOLDER_DOMAIN = "sandbox.my"   # with base_url set, the address is rewritten before anything leaves
-_DOMAIN = re.compile(r"(?!(login|test)$)[A-Za-z0-9-]+(\.(?!salesforce)[A-Za-z0-9-]+)*")
-_INSTANCE_URL = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?/?")
 _REPLACED_HEADERS = {"X-PrettyPrint": "0"}   # 1, simple-salesforce's default, costs a third more bytes
 
 
@@ -60,25 +49,6 @@ class _WireAdapter(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-class _TokenEndpoint:
-    """Stands where SalesforceLogin expects a session, so that its one request goes through our transport too."""
-
-    def __init__(self, session: requests.Session) -> None:
-        self._session = session
-
-    def post(self, url: str, data: Any, *, headers: Mapping[str, str], proxies: Any) -> requests.Response:
-        responses: list[requests.Response] = []
-
-        def once() -> Answer:
-            response = self._session.post(url, data, headers=headers, proxies=proxies, allow_redirects=False)
-            responses[:] = [response]
-            return _answer(response)
-
-        # Asking for a token changes nothing in the org: safe to ask again after a broken connection.
-        transport.send(once, crm=CRM, is_write=False, classify=classify_token)
-        return responses[0]
-
-
 class _Request(NamedTuple):
     method: str
     path: str
@@ -90,39 +60,56 @@ class _Request(NamedTuple):
     classifier: Classify = classify
 
 
+class _Part(NamedTuple):
+    """One answer out of a Composite's: its body, and what is wrong when it is an error."""
+
+    body: Any
+    problem: ConnectorError | None
+
+
 class Client:
     """One org, one credential, one connection pool.
 
     Attributes:
         asked_at: Salesforce's clock when the last answered request left us, or a little earlier: what changed after
             it carries no older stamp. Aware UTC; our own clock before the first answer.
-        usage: API calls used and allowed in 24 hours, as of the last answer; None before the first.
+        meter: Counts what is sent here, requests for tokens not; its usage comes from Salesforce's answers.
     """
 
     def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
-        _demand_complete(connection)
-        self._connection = connection
-        self._login_lock = threading.Lock()
-        self._salesforce: Any = None
-        self._refused: AuthError | None = None
+        self._api_version = connection.api_version
         self._session = requests.Session()
         self._session.mount("https://", _WireAdapter(connection.base_url))
         # An environment's proxy settings apply; its .netrc must never add credentials of its own.
         self._session.auth = _no_auth
+        self._login = Login(connection, self._session, now=now)
+        self._keeper: TokenKeeper[Any] = TokenKeeper(self._open, now=now)
+        self._refused: SessionExpiredError | None = None
+        self._knows_clock = False
+        self.meter = Meter(CRM, share=connection.daily_calls_share)
         self.asked_at = now()
-        self.usage: tuple[int, int] | None = None
         self.version_path = f"/services/data/v{connection.api_version}"
 
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
+        classifier: Classify = classify,
     ) -> Any:
         """Return the JSON at a path, which is either absolute (`/services/...`) or below the API version."""
-        return self._send(_Request("GET", path, params=params, headers=headers or {}))
+        return self._send(_Request("GET", path, params=params, headers=headers or {}, classifier=classifier))
 
     def get_text_or_none(self, path: str) -> str | None:
         """Return an answer that is not JSON, such as a note's content; None when the record is gone (404)."""
         answer: Answer = self._send(_Request("GET", path, is_json=False, classifier=allow_missing))
         return None if answer.status == 404 else answer.body.decode("utf-8", "replace")
+
+    def get_bytes(self, path: str, *, params: Mapping[str, str]) -> Answer:
+        """Return an answer as it is, with its headers."""
+        answer: Answer = self._send(_Request("GET", path, params=params, is_json=False))
+        return answer
+
+    def discard(self, path: str) -> None:
+        """Delete what only we made and nobody reads, such as a finished job; harmless to repeat."""
+        self._send(_Request("DELETE", path, is_json=False, classifier=allow_missing))
 
     def read(self, path: str, body: Any) -> Any:
         """Return the JSON of a POST that only reads: it is tried again as a GET would be."""
@@ -136,22 +123,45 @@ class Client:
         """
         return self._send(_Request(method, path, body=orjson.dumps(body), headers=headers or {}, is_write=True))
 
-    def query(self, soql: str, *, batch_size: int = 2_000, include_deleted: bool = True) -> dict[str, Any]:
+    def query(self, soql: str, *, batch_size: int = LARGEST_PAGE, include_deleted: bool = True) -> dict[str, Any]:
         """Return the first page of a query: `{"totalSize", "done", "records"[, "nextRecordsUrl"]}`.
 
         Args:
             batch_size: 200 to 2,000; Salesforce may send fewer.
             include_deleted: Use `queryAll`, the only way to see archived tasks and events.
+
+        Raises:
+            RejectedError: With code QUERY_TIMEOUT when it takes the org too long.
         """
         verb = "queryAll" if include_deleted else "query"
         headers = {"Sforce-Query-Options": f"batchSize={batch_size}"}
         if len(quote(soql)) <= LONGEST_QUERY_URL:
-            page = self.get(f"{verb}/", params={"q": soql}, headers=headers)
+            page = self.get(f"{verb}/", params={"q": soql}, headers=headers, classifier=classify_query)
         else:
             page = self._query_in_body(f"{self.version_path}/{verb}/?q={quote(soql)}")
         return _query_page(page)
 
-    def query_more(self, next_url: str, *, batch_size: int = 2_000) -> dict[str, Any]:
+    def query_together(
+        self, queries: Sequence[str], *, batch_size: int = LARGEST_PAGE,
+    ) -> list[dict[str, Any] | ConnectorError]:
+        """Return the first pages of several queries, deleted and archived rows included, for one call.
+
+        Args:
+            queries: At most `QUERIES_TOGETHER`.
+
+        Returns:
+            For each query, in order, its page, or what is wrong with it.
+        """
+        parts: list[dict[str, Any]] = [
+            {"method": "GET", "url": f"{self.version_path}/queryAll/?q={quote(soql)}", "referenceId": f"q{number}"}
+            for number, soql in enumerate(queries)
+        ]
+        if batch_size != LARGEST_PAGE:
+            for part in parts:
+                part["httpHeaders"] = {"Sforce-Query-Options": f"batchSize={batch_size}"}
+        return [_query_page_or_error(part) for part in self._composite(parts)]
+
+    def query_more(self, next_url: str, *, batch_size: int = LARGEST_PAGE) -> dict[str, Any]:
         """Return the page behind a `nextRecordsUrl`.
 
         Raises:
@@ -168,6 +178,12 @@ class Client:
             rows += page["records"]
         return rows
 
+    def clock(self) -> datetime:
+        """Return Salesforce's clock as of the last answer, asking for one (a call) if there was none yet."""
+        if not self._knows_clock:
+            self.get("")   # the list of resources, which everybody may see
+        return self.asked_at
+
     def close(self) -> None:
         """Give connections back."""
         self._session.close()
@@ -175,18 +191,31 @@ class Client:
     # One request --------------------------------------------------------------------------------------
 
     def _query_in_body(self, url: str) -> Any:
-        request = {"compositeRequest": [{"method": "GET", "url": url, "referenceId": "q"}]}
-        part = self.read("composite", request)["compositeResponse"][0]
-        problem = classify(Answer(part["httpStatusCode"], {}, orjson.dumps(part["body"])))
-        if problem is not None:
-            raise problem
-        return part["body"]
+        [part] = self._composite([{"method": "GET", "url": url, "referenceId": "q0"}])
+        if part.problem is not None:
+            raise part.problem
+        return part.body
+
+    def _composite(self, parts: Sequence[Mapping[str, Any]]) -> list[_Part]:
+        """Return the answers in the order of the parts; the org may send them in another."""
+        answer = self.read("composite", {"compositeRequest": parts})
+        try:
+            found = {
+                one["referenceId"]: _Part(one["body"], _problem(int(one["httpStatusCode"]), one["body"]))
+                for one in answer["compositeResponse"]
+            }
+            return [found[part["referenceId"]] for part in parts]
+        except (KeyError, TypeError, ValueError):
+            raise UnavailableError("Salesforce's answer to a composite request cannot be read", crm=CRM) from None
 
     def _send(self, request: _Request) -> Any:
-        salesforce = self._open()
+        if self._refused is not None:   # what refused a fresh session goes on refusing: asking again locks accounts
+            raise self._refused
+        salesforce = self._keeper.current()
         parsed: list[Any] = []
 
         def once() -> Answer:
+            self.meter.spend(is_write=request.is_write)
             url = request.path
             url = f"https://{salesforce.sf_instance}{url}" if url.startswith("/") else salesforce.base_url + url
             response = self._session.request(
@@ -207,89 +236,49 @@ class Client:
             return attempt()
         except SessionExpiredError:
             # 401 means that nothing was carried out, so even a write may be sent again: once, and with its headers.
-            salesforce = self._renew(salesforce)
+            salesforce = self._keeper.replace(salesforce)
+        try:
             return attempt()
+        except SessionExpiredError as error:
+            self._refused = error
+            raise
 
     def _take_signals(self, response: requests.Response) -> None:
         date = response.headers.get("Date")
         if date:
             # The header is written while the answer is made, so taking off all of the wait errs on the early side.
+            self._knows_clock = True
             self.asked_at = email.utils.parsedate_to_datetime(date).astimezone(UTC) - response.elapsed
         usage = Salesforce.parse_api_usage(response.headers.get("Sforce-Limit-Info") or "").get("api-usage")
         if usage is not None:
-            self.usage = (usage.used, usage.total)
+            self.meter.usage = Usage(usage.used, usage.total)
 
-    # The session --------------------------------------------------------------------------------------
-
-    def _open(self) -> Any:
-        with self._login_lock:
-            if self._salesforce is None:
-                self._salesforce = self._log_in()
-            return self._salesforce
-
-    def _renew(self, expired: Any) -> Any:
-        with self._login_lock:
-            if self._salesforce is expired:   # else another thread has renewed it already
-                if self._connection.auth == "session":
-                    raise AuthError(
-                        "the Salesforce session has expired", crm=CRM,
-                        hint="A session id cannot be renewed: give a new one, or use auth = \"client_credentials\".",
-                    )
-                self._salesforce = self._log_in()
-            return self._salesforce
-
-    def _log_in(self) -> Any:
-        connection = self._connection
-        if self._refused is not None:   # a refused credential stays refused: asking again locks accounts
-            raise self._refused
-        if connection.auth == "session":
-            assert connection.session_id is not None  # noqa: S101 - _demand_complete has seen to it
-            token = connection.session_id.get_secret_value()
-            instance = urlsplit(connection.instance_url).netloc or f"{_PLACEHOLDER_DOMAIN}.salesforce.com"
-        else:
-            token, instance = self._fetch_token()
-        return Salesforce(
-            session_id=token, instance=instance, version=connection.api_version, session=self._session,
+    def _open(self) -> Granted[Any]:
+        session, ends_at = self._login.open()
+        return Granted(
+            Salesforce(
+                session_id=session.session_id, instance=session.instance, version=self._api_version,
+                session=self._session,
+            ),
+            ends_at,
         )
-
-    def _fetch_token(self) -> tuple[str, str]:
-        client_id, client_secret = self._connection.client_id, self._connection.client_secret
-        assert client_id is not None  # noqa: S101 - _demand_complete has seen to it
-        assert client_secret is not None  # noqa: S101
-        try:
-            token, instance = SalesforceLogin(
-                session=_TokenEndpoint(self._session), domain=self._connection.domain or _PLACEHOLDER_DOMAIN,
-                consumer_key=client_id.get_secret_value(), consumer_secret=client_secret.get_secret_value(),
-            )
-        except AuthError as error:
-            self._refused = error
-            raise
-        return str(token), str(instance).split("/")[0]
-
-
-def _demand_complete(connection: Connection) -> None:
-    if connection.auth == "session":
-        needed = {"session_id": connection.session_id, "instance_url": connection.instance_url or connection.base_url}
-    else:
-        needed = {
-            "client_id": connection.client_id, "client_secret": connection.client_secret,
-            "domain": connection.domain or connection.base_url,
-        }
-    problems = [
-        f'salesforce.{name} is missing (needed for auth = "{connection.auth}")'
-        for name, value in needed.items() if not value
-    ]
-    # The credential goes to these addresses: what is not plainly an address is not guessed at.
-    if connection.domain and not _DOMAIN.fullmatch(connection.domain):
-        problems.append("salesforce.domain is not a My Domain, such as acme.my (without .salesforce.com)")
-    if connection.instance_url and not _INSTANCE_URL.fullmatch(connection.instance_url):
-        problems.append("salesforce.instance_url is not an address, such as https://acme.my.salesforce.com")
-    if problems:
-        raise ConfigError(problems)
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _problem(status: int, body: Any) -> ConnectorError | None:
+    return None if 200 <= status < 300 else classify_query(Answer(status, {}, orjson.dumps(body)))
+
+
+def _query_page_or_error(part: _Part) -> dict[str, Any] | ConnectorError:
+    if part.problem is not None:
+        return part.problem
+    try:
+        return _query_page(part.body)
+    except UnavailableError as error:
+        return error
 
 
 def _answer(response: requests.Response) -> Answer:
@@ -297,10 +286,10 @@ def _answer(response: requests.Response) -> Answer:
 
 
 def _parse(answer: Answer, request: _Request) -> Any:
-    if not answer.body:
+    if answer.status == 204:    # the one success without a body
         return None
     try:
-        return orjson.loads(answer.body)
+        return parse_json(answer.body)
     except orjson.JSONDecodeError:
         if request.is_write:
             raise OutcomeUnknownError(f"Salesforce's answer to a {request.method} cannot be read", crm=CRM) from None

@@ -1,151 +1,335 @@
-"""Pull a stream, oldest change first: one query by keyset, then its pages by locator.
+"""Pull a stream, oldest change first: a query by keyset, then its pages by locator; a large first load in bulk.
 
-A pulled record costs a tuple and a dict on top of its JSON. Nothing here looks at a value except the stamp and ids.
+Deleted rows come with the others and leave as removals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
-from operator import itemgetter
-from typing import Any
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
-from connector.adapters.salesforce import soql
-from connector.adapters.salesforce.answers import CRM
+from connector.adapters.salesforce.answers import CRM, LOCATOR_LOST, QUERY_TIMEOUT
+from connector.adapters.salesforce.bulk import BulkJobs, JobLostError
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.cursors import OVERLAP, Bookmark, Position, read_cursor
-from connector.adapters.salesforce.streams import NO_LINKS, STAMP, Source, source_of
-from connector.errors import ApiChangedError, RejectedError, UnavailableError
-from connector.records import RawRecord
+from connector.adapters.salesforce.cursors import OVERLAP, Bookmark, Job, Position, read_cursor
+from connector.adapters.salesforce.drift import explained
+from connector.adapters.salesforce.limits import BULK_PAGE, LARGEST_PAGE
+from connector.adapters.salesforce.mail import Mail
+from connector.adapters.salesforce.removed import removal_of
+from connector.adapters.salesforce.rows import compile_rows
+from connector.adapters.salesforce.schema import Schema
+from connector.adapters.salesforce.streams import Source, source_of
+from connector.adapters.salesforce.together import Asked, Together, calls_for
+from connector.adapters.salesforce.walks import MESSAGE, RELATION, Row, Walk, parse_stamp, selected_of, walks_of
+from connector.errors import (
+    AccessDeniedError,
+    ApiChangedError,
+    ConfigError,
+    ConnectorError,
+    RejectedError,
+    UnavailableError,
+)
+from connector.records import RawRecord, Removal
 
-Row = Mapping[str, Any]
-Flatten = Callable[[Row], Mapping[str, Any]]
+log = logging.getLogger(__name__)
 
-LARGEST_PAGE = 2_000
-"""Rows per answer. Source: developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
-headers_queryoptions.htm, checked 2026-11-22: default and maximum 2,000, minimum 200, no guarantee."""
+NARROWEST = timedelta(minutes=1)
+"""A query over so short a time that still takes too long is given up. Our choice."""
+
+CALLS_PER_JOB = 10
+"""Calls of a bulk job besides those for its results: the look that found it large, making it, looking at it while it
+works, deleting it. Our estimate."""
 
 
-def pull(client: Client, request: StreamRequest, cursor: Cursor | None, *, page_size: int) -> Iterator[Page]:
-    """Yield what changed since the cursor; see `Adapter.pull`.
+class Reader:
+    """Reads the streams of one org.
 
-    Each page's cursor can be restarted from, and after the last page it is held back by `OVERLAP` (see cursors).
-    A record that changes while its stream is read may arrive twice, never not at all.
-
-    Raises:
-        ApiChangedError: A requested field is not there, or not in this spelling.
+    Attributes:
+        page_size: Rows per answer, 200 to 2,000.
     """
-    source = source_of(request.stream)
-    to_records = compile_rows(source, request.fields)
-    bookmark = read_cursor(cursor)
-    restarts = 0
-    while True:
-        page = client.query(_soql(source, request.fields, bookmark), batch_size=page_size)
-        # A row changed after this moment is delivered with its new stamp at its old place in the list.
-        began_at = client.asked_at
-        bookmark = bookmark._replace(floor=bookmark.floor or began_at - OVERLAP)
-        before = bookmark
+
+    def __init__(self, client: Client, schema: Schema, together: Together, *, bulk_from_records: int) -> None:
+        self.page_size = LARGEST_PAGE
+        self._client, self._schema, self._together = client, schema, together
+        self._bulk_from_records = bulk_from_records
+        self._prepared: dict[str, Asked] = {}
+
+    def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
+        """Ask the first queries of these pulls together; see `Adapter.prepare`.
+
+        A first load is left out: its first page alone may be all that there is to read, or more than a job's worth.
+        Beside streams that were read before, it is rather a stream that stays empty: then its rows are counted, and
+        where there is none its pull has nothing to ask. What could not be answered is left to the pull, which asks
+        itself and meets the error.
+        """
+        self._prepared.clear()
+        queries: list[str] = []
+        counts: dict[str, str] = {}
+        for request, cursor in pulls:
+            with suppress(ConfigError):
+                bookmark = read_cursor(cursor)
+                walks = walks_of(source_of(request.stream), request.fields)
+                if bookmark.position is not None:
+                    queries += [walk.query(bookmark.of(walk.name)) for walk in _walked(walks, bookmark)]
+                elif bookmark.job is None:
+                    counts[walks[0].count_query(None)] = walks[0].query(None)
+        if not queries:
+            return
         try:
+            for query, answer in self._together.first_pages([*queries, *counts], batch_size=self.page_size):
+                if isinstance(answer, Asked) and (query not in counts or answer.page["totalSize"] == 0):
+                    self._prepared[counts.get(query, query)] = answer
+        except ConnectorError as error:
+            log.info("salesforce was not asked ahead reason=%s", type(error).__name__)
+
+    def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
+        """Yield what changed since the cursor; see `Adapter.pull`.
+
+        Each page's cursor can be restarted from, and after the last page it is held back by `OVERLAP` (see cursors).
+        A record that changes while its stream is read may arrive twice, never not at all.
+
+        Raises:
+            FieldsMissingError: Requested fields are not there.
+            ApiChangedError: The object is not there, or a field not in this spelling.
+        """
+        source = source_of(request.stream)
+        pull = _Pull(self, source, request.fields, cursor)
+        try:
+            yield from pull.pages()
+        except ApiChangedError as error:
+            raise explained(self._schema, source, request.fields, error) from None
+
+    def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
+        """Return the calls that a pull will cost, by counting now; counting costs a call for every five streams."""
+        counted = [
+            (source_of(request.stream), walk, bookmark)
+            for request in requests
+            for bookmark in [read_cursor(cursors.get(request.stream))]
+            for walk in _walked(walks_of(source_of(request.stream), request.fields), bookmark)
+        ]
+        rows: dict[str, int] = {}
+        counts = [walk.count_query(bookmark.of(walk.name)) for _, walk, bookmark in counted]
+        for query, answer in self._together.first_pages(list(dict.fromkeys(counts))):
+            # What is refused costs its pull one call, which says why.
+            rows[query] = int(answer.page["totalSize"]) if isinstance(answer, Asked) else 0
+        together = calls_for(sum(bookmark.position is not None for _, _, bookmark in counted))
+        return together + sum(
+            self._calls(source, rows[query], is_prepared=bookmark.position is not None)
+            for (source, _, bookmark), query in zip(counted, counts)
+        )
+
+    def _calls(self, source: Source, rows: int, *, is_prepared: bool) -> int:
+        if not is_prepared and self.goes_in_bulk(source, rows):
+            return CALLS_PER_JOB + -(-rows // BULK_PAGE)
+        pages = max(1, -(-rows // self.page_size))
+        people = -(-rows // self.page_size) if source.object_type == MESSAGE else 0
+        return pages + people - is_prepared
+
+    def goes_in_bulk(self, source: Source, rows: int) -> bool:
+        """Tell whether a first load of so many rows is left to a bulk job."""
+        return source.has_bulk and rows > self._bulk_from_records
+
+    def first_page(self, query: str) -> Asked:
+        """Return a query's first page, from what was prepared if it is the same query."""
+        prepared = self._prepared.pop(query, None)
+        if prepared is not None:
+            return prepared
+        page = self._client.query(query, batch_size=self.page_size)
+        return Asked(page, self._client.asked_at)
+
+    def next_page(self, page: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the page behind a page."""
+        return self._client.query_more(page["nextRecordsUrl"], batch_size=self.page_size)
+
+    def clock(self) -> datetime:
+        """Return Salesforce's clock as of the last answer."""
+        return self._client.asked_at
+
+    def mail(self) -> Mail:
+        """Return what reads the people of messages."""
+        return Mail(self._together)
+
+    def jobs(self) -> BulkJobs:
+        """Return what makes and reads bulk jobs."""
+        return BulkJobs(self._client, self._schema)
+
+
+class _Batch(NamedTuple):
+    """What a page holds, and whether nothing of its walk is left behind it."""
+
+    records: Sequence[RawRecord]
+    removals: Sequence[Removal]
+    is_last: bool = False
+    is_milestone: bool = False   # its cursor must be kept even when it holds nothing
+
+
+class _Pull:
+    """One pull of one stream: where it stands, and how it goes on."""
+
+    def __init__(self, reader: Reader, source: Source, fields: Sequence[str], cursor: Cursor | None) -> None:
+        self._reader, self._source, self._fields = reader, source, fields
+        self._walks = walks_of(source, fields)
+        self._bookmark = read_cursor(cursor)
+        self._saved = cursor
+        self._to_records = compile_rows(source, fields)
+        self._lost_jobs = 0
+
+    def pages(self) -> Iterator[Page]:
+        """Yield the pages of the pull."""
+        is_past_floor = self._bookmark.is_past_floor
+        yield from self._read()
+        if is_past_floor:
+            # Between the stop and now, rows may have surfaced behind the place where it stopped: never more than the
+            # overlap behind, which is where the finished run begins the next one.
+            yield from self._read()
+
+    def _read(self) -> Iterator[Page]:
+        walks = _walked(self._walks, self._bookmark)
+        for walk in walks:
+            for batch in self._walk(walk):
+                if batch.is_last and walk is walks[-1]:
+                    self._bookmark = self._bookmark.finished(one.name for one in self._walks)
+                cursor = self._bookmark.cursor()
+                is_moved = self._bookmark.position is not None and cursor != self._saved
+                is_end = batch.is_last and walk is walks[-1]
+                if batch.records or batch.removals or batch.is_milestone or (is_end and is_moved):
+                    self._saved = cursor
+                    yield Page(batch.records, cursor, batch.removals)
+
+    def _walk(self, walk: Walk) -> Iterator[_Batch]:
+        width: timedelta | None = None
+        timeouts = restarts = 0
+        while True:
+            if self._bookmark.job is not None:
+                yield from self._take_job(self._bookmark.job)
+                continue
+            position = self._bookmark.of(walk.name)
+            before = position.at + width if position is not None and width is not None else None
+            try:
+                page, began_at = self._reader.first_page(walk.query(position, before=before))
+            except RejectedError as error:
+                if error.code != QUERY_TIMEOUT:
+                    raise
+                timeouts += 1
+                if position is None and timeouts > 1:
+                    if not self._source.has_bulk or not (yield from self._make_job()):
+                        raise UnavailableError("Salesforce takes too long over a first load", crm=CRM) from None
+                elif position is not None:
+                    width = self._narrower(width, position)
+                continue
+            if position is None and self._reader.goes_in_bulk(self._source, int(page.get("totalSize") or 0)) and (
+                yield from self._make_job()
+            ):
+                continue
+            # A row changed after this moment is delivered with its new stamp at its old place in the list.
+            self._bookmark = self._bookmark.begun(began_at)
+            try:
+                while True:
+                    records, removals = self._contents(walk, page["records"])
+                    self._advance(walk, page["records"], began_at)
+                    if page["done"]:
+                        break
+                    yield _Batch(records, removals)
+                    page = self._reader.next_page(page)
+            except RejectedError as error:
+                # The list behind a locator lives two days at most: ask for the rest of it anew.
+                restarts = 0 if self._bookmark.of(walk.name) != position else restarts + 1
+                if error.code != LOCATOR_LOST:
+                    raise
+                if restarts > 1:
+                    raise UnavailableError("Salesforce keeps losing the position in a query", crm=CRM) from None
+                continue
+            if before is None or width is None or before >= began_at:
+                yield _Batch(records, removals, is_last=True)
+                return
+            self._bookmark = self._bookmark.moved(walk.name, Position(before, ""))
+            yield _Batch(records, removals)
+            width *= 2   # what took too long may have been one crowded hour
+
+    def _contents(self, walk: Walk, rows: Sequence[Row]) -> tuple[list[RawRecord], Sequence[Removal]]:
+        if self._source.object_type != MESSAGE:
+            return self._split(rows, self._to_records)
+        mail = self._reader.mail()
+        if walk.name == RELATION:
+            rows = mail.messages_of(rows, selected_of(self._source, self._fields))
+        records, removals = self._split(rows, self._to_records)
+        links = mail.links_of([row for row in rows if not row["IsDeleted"]])
+        return [record._replace(links=links[record.remote_id]) for record in records], removals
+
+    def _split(
+        self, rows: Sequence[Row], to_records: Callable[[Sequence[Row]], list[RawRecord]],
+    ) -> tuple[list[RawRecord], Sequence[Removal]]:
+        source = self._source
+        gone = [row for row in rows if row["IsDeleted"]] if source.has_deletions else []
+        if not gone:
+            return to_records(rows), ()
+        removals = [removal_of(source.info.name, row, parse_stamp(row[source.stamp])) for row in gone]
+        return to_records([row for row in rows if not row["IsDeleted"]]), removals
+
+    def _advance(self, walk: Walk, rows: Sequence[Row], began_at: datetime) -> None:
+        for row in reversed(rows):
+            at = walk.stamp_of(row)
+            if at < began_at:
+                self._bookmark = self._bookmark.moved(walk.name, Position(at, row["Id"]))
+                return
+
+    def _narrower(self, width: timedelta | None, position: Position) -> timedelta:
+        """Return half the time that a query which took too long was about."""
+        whole = width or self._reader.clock() - position.at
+        if whole / 2 < NARROWEST:
+            raise UnavailableError("Salesforce takes too long over a query, however narrow it is", crm=CRM)
+        return whole / 2
+
+    # A first load in bulk -----------------------------------------------------------------------------
+
+    def _make_job(self) -> Generator[_Batch, None, bool]:
+        """Make a bulk job and return True; False when the org has none for us: then it is read page by page."""
+        if self._lost_jobs > 1:
+            return False
+        try:
+            job = self._reader.jobs().start(self._walks[0].whole_query())
+        except (RejectedError, AccessDeniedError, ApiChangedError) as error:
+            log.info("salesforce bulk refused stream=%s reason=%s", self._source.info.name, type(error).__name__)
+            return False
+        self._bookmark = Bookmark(job=job)
+        yield _Batch((), (), is_milestone=True)
+        return True
+
+    def _take_job(self, job: Job) -> Iterator[_Batch]:
+        """Yield a job's results from where they were left; the walk goes on with what changed since it was made."""
+        jobs, source = self._reader.jobs(), self._source
+        to_records = compile_rows(source, self._fields, is_flat=True)
+        floor = job.began_at - OVERLAP
+        try:
+            total = jobs.wait(job)
             while True:
-                records = to_records(page["records"])
-                bookmark = _advance(bookmark, records, began_at)
-                if page["done"]:
-                    finished = bookmark.finished().cursor()
-                    if records or (bookmark.position is not None and finished != cursor):
-                        yield Page(records, finished)
-                    return
-                yield Page(records, bookmark.cursor())
-                page = client.query_more(page["nextRecordsUrl"], batch_size=page_size)
-        except RejectedError as error:
-            # The list behind a locator lives two days at most: ask for the rest of it anew.
-            restarts = 0 if bookmark.position != before.position else restarts + 1
-            if error.code != "INVALID_QUERY_LOCATOR":
-                raise
-            if restarts > 1:
-                raise UnavailableError("Salesforce keeps losing the position in a query", crm=CRM) from None
+                part = jobs.part(job, source.object_type)
+                job = job._replace(locator=part.next_locator, rows=job.rows + len(part.rows))
+                if part.is_last and job.rows != total:
+                    jobs.discard(job)
+                    raise JobLostError("Salesforce's bulk results are not as many as it says", crm=CRM)
+                records, removals = self._split(part.rows, to_records)
+                if part.is_last:
+                    break
+                self._bookmark = Bookmark(job=job)
+                yield _Batch(records, removals)
+        except JobLostError as error:
+            self._lost_jobs += 1
+            log.warning("salesforce bulk load begins anew stream=%s reason=%s", source.info.name, error)
+            self._bookmark = Bookmark()
+            return
+        others = {walk.name: Position(floor, "") for walk in self._walks if walk.name}
+        self._bookmark = Bookmark(Position(floor, ""), others)
+        yield _Batch(records, removals)
+        yield _Batch((), (), is_milestone=True)
+        # Only now it is sure that the last piece is stored: pages with records may be put together before they are.
+        jobs.discard(job)
 
 
-def count(client: Client, stream: str, cursor: Cursor | None) -> int:
-    """Return how many rows a pull would give now, at the cost of one call."""
-    source = source_of(stream)
-    page = client.query(f"SELECT COUNT() FROM {source.info.object_type}{_where(source, read_cursor(cursor))}")  # noqa: S608
-    return int(page["totalSize"])
-
-
-def compile_rows(source: Source, fields: Sequence[str]) -> Callable[[Sequence[Row]], list[RawRecord]]:
-    """Return the function that makes records of a page's rows, prepared once for the fields asked for."""
-    stream, links_of, flatten = source.info.name, source.links_of, _compile_payload(soql.names(fields))
-
-    def to_records(rows: Sequence[Row]) -> list[RawRecord]:
-        try:
-            if links_of is None:
-                return [
-                    RawRecord(stream, row["Id"], _parse_stamp(row[STAMP]), flatten(row), NO_LINKS) for row in rows
-                ]
-            return [
-                RawRecord(stream, row["Id"], _parse_stamp(row[STAMP]), flatten(row), links_of(row)) for row in rows
-            ]
-        except KeyError as error:
-            raise ApiChangedError(
-                f"Salesforce did not send {error.args[0]!s:.80} under this name",
-                hint="Names are given back in the org's own spelling: use it in the mapping.", crm=CRM,
-            ) from None
-
-    return to_records
-
-
-def _compile_payload(fields: tuple[str, ...]) -> Flatten:
-    own = _pick(tuple(field for field in fields if "." not in field))
-    nested = tuple((field, field.split(".")) for field in fields if "." in field)
-    if not nested:
-        return own
-
-    def with_parents(row: Row) -> dict[str, Any]:
-        payload = own(row)
-        for field, path in nested:
-            value: Any = row
-            for name in path:
-                value = None if value is None else value[name]
-            payload[field] = value
-        return payload
-
-    return with_parents
-
-
-def _pick(fields: tuple[str, ...]) -> Callable[[Row], dict[str, Any]]:
-    if len(fields) < 2:
-        return lambda row: {field: row[field] for field in fields}
-    values = itemgetter(*fields)
-    return lambda row: dict(zip(fields, values(row)))
-
-
-# Bulk changes give thousands of rows one stamp.
-@lru_cache(maxsize=4_096)
-def _parse_stamp(stamp: str) -> datetime:
-    return datetime.fromisoformat(stamp)
-
-
-def _advance(bookmark: Bookmark, records: Sequence[RawRecord], began_at: datetime) -> Bookmark:
-    for record in reversed(records):
-        if record.modified_at < began_at:
-            return bookmark._replace(position=Position(record.modified_at, record.remote_id))
-    return bookmark
-
-
-def _soql(source: Source, fields: Sequence[str], bookmark: Bookmark) -> str:
-    selected = soql.names(("Id", STAMP, *source.link_fields, *fields))
-    return (
-        f"SELECT {', '.join(selected)} FROM {source.info.object_type}"  # noqa: S608 - every part is checked
-        f"{_where(source, bookmark)} ORDER BY {STAMP}, Id"
-    )
-
-
-def _where(source: Source, bookmark: Bookmark) -> str:
-    conditions = []
-    if source.has_deletions:
-        conditions.append("IsDeleted = false")
-    if bookmark.position is not None:
-        conditions.append(bookmark.position.condition())
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+def _walked(walks: Sequence[Walk], bookmark: Bookmark) -> list[Walk]:
+    """Return the walks that a run from there takes: a first load reads everything in the rows' own order anyhow."""
+    return [walk for walk in walks if not walk.name or walk.name in bookmark.others]

@@ -10,12 +10,13 @@ from typing import Any
 from connector.adapter_kit.protocol import FieldInfo, FieldType
 from connector.adapters.salesforce.client import Client
 from connector.adapters.salesforce.streams import source_of
+from connector.errors import ApiChangedError
 from connector.records import Value
 
 TYPES: Mapping[str, FieldType] = {
     "id": "reference", "reference": "reference",
     "string": "text", "textarea": "text", "email": "text", "phone": "text", "url": "text", "combobox": "text",
-    "encryptedstring": "text", "time": "text",
+    "encryptedstring": "text", "time": "text", "anyType": "text",
     "double": "number", "currency": "number", "percent": "number", "int": "number", "long": "number",
     "boolean": "boolean", "date": "date", "datetime": "datetime",
     "picklist": "choice", "multipicklist": "choice",
@@ -47,6 +48,33 @@ class Schema:
     def forget(self, object_type: str) -> None:
         """Ask the org again next time."""
         self._fields.pop(object_type, None)
+
+    def forget_all(self) -> None:
+        """Ask the org again for every object."""
+        self._fields.clear()
+
+    def find(self, object_type: str, path: str) -> Mapping[str, Any] | None:
+        """Return the description of a field, also of a parent's (`Campaign.Owner.Name`); None if there is none.
+
+        Upper and lower case are one, as in SOQL. A parent that may be one of several objects is taken for the first.
+
+        Raises:
+            ApiChangedError: The object itself is not there.
+        """
+        *relationships, name = path.lower().split(".")
+        fields = self.fields_of(object_type)
+        for relationship in relationships:
+            targets = next((
+                field.get("referenceTo") for field in fields.values()
+                if str(field.get("relationshipName") or "").lower() == relationship
+            ), None)
+            if not targets:
+                return None
+            try:
+                fields = self.fields_of(targets[0])
+            except ApiChangedError:   # the user may not see the parent's object
+                return None
+        return next((field for field in fields.values() if field["name"].lower() == name), None)
 
     def discover_fields(self, stream: str) -> tuple[FieldInfo, ...]:
         """Return the fields of a stream's object, then those of its parents, spelt `Campaign.Name`."""

@@ -1,8 +1,10 @@
 """The streams of Salesforce: which object each reads, and whose record a row is.
 
-Every object's cursor is `SystemModstamp`, which also moves when automation changes a row; `LastModifiedDate` does
+The cursor of most objects is `SystemModstamp`, which also moves when automation changes a row; `LastModifiedDate` does
 not, and can be set back. Source: developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/
-system_fields.htm, checked 2026-11-22.
+system_fields.htm, checked 2026-11-22. Field histories have no such stamp and are never changed: theirs is
+`CreatedDate`. Source: sforce_api_objects_leadhistory.htm, checked 2026-11-22; that it can be filtered and sorted by is
+assumed.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from connector.errors import ConfigError
 Links = Mapping[str, tuple[str, ...]]
 
 STAMP = "SystemModstamp"
+CREATED = "CreatedDate"
 NO_LINKS: Links = {}
 
 PREFIX_STREAMS = {"00Q": "leads", "003": "contacts"}
@@ -28,10 +31,15 @@ class Source:
     """How one stream is read.
 
     Attributes:
-        link_fields: The id fields that say whose record a row is; always selected.
+        link_fields: The fields that say whose record a row is; always selected.
         links_of: Turns a row into `RawRecord.links`.
         parents: Relationships whose fields a mapping may name, such as `Campaign.Name`; each is named as its object.
+            When the parent changes, its rows are read again.
         has_deletions: The object has `IsDeleted`; users are never deleted, only deactivated.
+        has_merges: The object has `MasterRecordId`: its records can be merged.
+            Source: sforce_api_calls_merge.htm (Lead, Contact, Account; also Case), checked 2026-11-22.
+        has_bulk: A large first load may go through Bulk API 2.0.
+        needs: What an org must have switched on for the object to be there; empty when every org has it.
     """
 
     info: StreamInfo
@@ -39,6 +47,19 @@ class Source:
     links_of: Callable[[Mapping[str, Any]], Links] | None = None
     parents: tuple[str, ...] = ()
     has_deletions: bool = True
+    has_merges: bool = False
+    has_bulk: bool = True
+    needs: str = ""
+
+    @property
+    def object_type(self) -> str:
+        """The object behind the stream."""
+        return self.info.object_type
+
+    @property
+    def stamp(self) -> str:
+        """The field that its cursor walks along."""
+        return self.info.cursor_field
 
 
 def _links_of_member(row: Mapping[str, Any]) -> Links:
@@ -56,20 +77,35 @@ def _links_of_activity(row: Mapping[str, Any]) -> Links:
     return {stream: (who,)} if stream else NO_LINKS
 
 
-def _links_of_role(row: Mapping[str, Any]) -> Links:
-    contact = row["ContactId"]
-    return {"contacts": (contact,)} if contact else NO_LINKS
+def _links_to(stream: str, field: str) -> Callable[[Mapping[str, Any]], Links]:
+    def links_of(row: Mapping[str, Any]) -> Links:
+        remote_id = row[field]
+        return {stream: (remote_id,)} if remote_id else NO_LINKS
+
+    return links_of
 
 
-def _info(name: str, object_type: str, *, is_people: bool = False) -> StreamInfo:
-    return StreamInfo(name, object_type, STAMP, is_people=is_people, is_writable=is_people)
+def _info(name: str, object_type: str, *, is_people: bool = False, lists_removed: bool = True) -> StreamInfo:
+    return StreamInfo(
+        name, object_type, STAMP, is_people=is_people, is_writable=is_people, lists_removed=lists_removed,
+        is_swept=is_people,
+    )
+
+
+def _history(name: str, object_type: str, parent_field: str = "", people: str = "") -> Source:
+    # Old and new value keep their type in a page of JSON and lose it in a bulk result's CSV: no Bulk for them.
+    return Source(
+        StreamInfo(name, object_type, CREATED), (parent_field,) if people else (),
+        _links_to(people, parent_field) if people else None, has_bulk=False,
+        needs="field history tracking, and read access to the object",
+    )
 
 
 _ALL = (
-    Source(_info("leads", "Lead", is_people=True)),
-    Source(_info("contacts", "Contact", is_people=True), parents=("Account",)),
-    Source(_info("accounts", "Account")),
-    Source(_info("users", "User"), has_deletions=False),
+    Source(_info("leads", "Lead", is_people=True), has_merges=True),
+    Source(_info("contacts", "Contact", is_people=True), parents=("Account",), has_merges=True),
+    Source(_info("accounts", "Account"), has_merges=True),
+    Source(_info("users", "User", lists_removed=False), has_deletions=False),
     Source(_info("campaigns", "Campaign")),
     Source(
         _info("campaign_members", "CampaignMember"), ("LeadId", "ContactId"), _links_of_member,
@@ -77,11 +113,19 @@ _ALL = (
     ),
     Source(_info("tasks", "Task"), ("WhoId",), _links_of_activity),
     Source(_info("events", "Event"), ("WhoId",), _links_of_activity),
+    # Their people stand in another object, which is read beside every page (see mail.py): no Bulk for them.
+    Source(
+        _info("email_messages", "EmailMessage"), ("Incoming", "FromAddress", "ToAddress"), has_bulk=False,
+        needs="Enhanced Email or Email-to-Case",
+    ),
     Source(_info("opportunities", "Opportunity"), parents=("Account",)),
     Source(
-        _info("opportunity_contact_roles", "OpportunityContactRole"), ("ContactId",), _links_of_role,
-        parents=("Opportunity",),
+        _info("opportunity_contact_roles", "OpportunityContactRole"), ("ContactId",),
+        _links_to("contacts", "ContactId"), parents=("Opportunity",),
     ),
+    _history("lead_history", "LeadHistory", "LeadId", "leads"),
+    _history("contact_history", "ContactHistory", "ContactId", "contacts"),
+    _history("opportunity_history", "OpportunityFieldHistory"),
 )
 SOURCES: Mapping[str, Source] = {source.info.name: source for source in _ALL}
 STREAMS: Mapping[str, StreamInfo] = {name: source.info for name, source in SOURCES.items()}
@@ -96,4 +140,4 @@ def source_of(stream: str) -> Source:
 
 def object_type_of(stream: str) -> str:
     """Return the object behind a stream. Raises ConfigError for a name that is none of ours."""
-    return source_of(stream).info.object_type
+    return source_of(stream).object_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -53,6 +54,71 @@ def ledger(
         schema=SCHEMA,
     )
     return frame, activities
+
+
+def told_once(activities: Sequence[Activity]) -> list[Activity]:
+    """Return one person's activities without those that another record tells of as well, in their order.
+
+    Records are one real thing when one names the other (`Activity.same_as`) or both have a name in common, also by
+    way of a third. Of such records' activities the earliest stays, by id where they are equally old, whichever
+    record or CRM came first. A record that nothing is the same as keeps all it tells of.
+    """
+    if not any(one.same_as for one in activities):
+        return list(activities)
+    group = _Groups()
+    for one in activities:
+        group.join(_source_of(one), *one.same_as)
+    sources: dict[str, set[str]] = defaultdict(set)
+    kept: dict[str, Activity] = {}
+    for one in activities:
+        root = group.of(_source_of(one))
+        sources[root].add(_source_of(one))
+        kept[root] = min(kept.get(root, one), one, key=lambda a: (a.occurred_at, a.activity_id))
+    roots = [group.of(_source_of(one)) for one in activities]
+    return [one for one, root in zip(activities, roots) if len(sources[root]) == 1 or kept[root] is one]
+
+
+def taken_part_once(activities: Sequence[Activity]) -> list[Activity]:
+    """Return one person's activities without those in which they take part under a second name, in their order.
+
+    Somebody whose records were merged or found to be one human's may stand twice among the participants of one
+    record: they were there once.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    kept = []
+    for one in activities:
+        source = _source_of(one)
+        # What follows the kind: the participant (`#contacts:1`), the step of a counter (`#12`), both, or nothing.
+        last = one.activity_id[len(source):].rpartition("#")[2]
+        place = source, one.kind.value, last if last.isdecimal() else ""
+        if place not in seen:
+            seen.add(place)
+            kept.append(one)
+    return kept
+
+
+class _Groups:
+    """Names that stand for one thing: a forest of names, each pointing towards its group's root."""
+
+    def __init__(self) -> None:
+        self._parents: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """Return the root of the name's group."""
+        while (parent := self._parents.setdefault(name, name)) != name:
+            self._parents[name] = name = self._parents[parent]
+        return name
+
+    def join(self, name: str, *others: str) -> None:
+        """Make one group of the groups of these names."""
+        root = self.of(name)
+        for other in others:
+            self._parents[self.of(other)] = root
+
+
+def _source_of(activity: Activity) -> str:
+    """Return the key of the record that tells of it: what stands before the kind in its id."""
+    return activity.activity_id.rpartition(f"#{activity.kind}")[0] or activity.activity_id
 
 
 def counted_once(frame: pl.LazyFrame, zone: ZoneInfo) -> pl.LazyFrame:

@@ -217,3 +217,26 @@ def test_people_streams_are_known():
     assert normalizer().is_people("salesforce", "leads")
     assert not normalizer().is_people("salesforce", "tasks")
     assert not normalizer().is_people("nocrm", "leads")
+
+
+def test_what_is_remembered_of_a_text_is_bounded_and_long_texts_are_not_kept():
+    memo = normalizer()._people["hubspot", "contacts"]._fields["department"].texts
+    for n in range(5_000):
+        hubspot(department=f"第{n}情報システム部")
+    hubspot(department="x" * 10_000)
+    assert 0 < len(memo) <= 4_096
+    assert max(map(len, memo)) <= 100
+    assert hubspot(department="情シス").attributes["department"] == "information_systems"
+
+
+@given(st.one_of(st.text(max_size=12), st.sampled_from(["情シス", " 情シス ", "部長", "", " "])))
+def test_a_text_means_the_same_the_first_time_and_when_it_is_remembered(text):
+    first, again = hubspot(department=text, jobtitle=text), hubspot(department=text, jobtitle=text)
+    assert first == again
+    assert first.attributes["department"] == _as_by_the_table("department", text)
+    assert first.attributes["role"] == _as_by_the_table("role", text)
+
+
+def _as_by_the_table(name, text):
+    rows = mirai().values[name].items()
+    return next((ours for ours, patterns in rows if matcher(patterns)(fold(text))), None)

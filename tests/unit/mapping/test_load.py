@@ -70,6 +70,11 @@ def test_mirai_has_the_articles_table_exactly() -> None:
          '[crm.hubspot.write_back.contacts.fields]\nsegment = "lifecyclestage"',
          "lifecyclestage says where sales has the person"),
         ('stages = { mql = "marketingqualifiedlead" }', 'stages = { sql = "x" }', "what `mql` is called"),
+        ('count = "hs_email_click"', 'count = "hs_email_click"\nsame_as = { visit = "x" }', "a counter"),
+        ('title = "hs_meeting_title"', 'title = "hs_meeting_title"\nsame_as = { "salesforce.evens" = "x" }',
+         "crm.hubspot.activities[8].same_as: 'salesforce.evens' is no stream of this file's activities"),
+        ('title = "hs_meeting_title"', 'title = "hs_meeting_title"\nsame_as = { salesforce = "x" }', "is a CRM"),
+        ('stage = { field = "lifecyclestage", values = "hubspot_stage" }', "", "stage_history needs `stage`"),
     ],
 )
 def test_wrong_mapping_names_the_key(tmp_path: Path, before: str, after: str, said: str) -> None:
@@ -89,6 +94,13 @@ def test_only_mapped_streams_and_fields_are_needed() -> None:
     assert set(needed) == {"leads", "contacts", "campaign_members", "tasks", "events", "users"}
     assert "Campaign.Type" in needed["campaign_members"]
     assert "Campaign.Budget" not in needed["campaign_members"]
+
+
+def test_fields_that_name_the_same_thing_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    more = 'title = "hs_meeting_title"\nsame_as = { "salesforce.events" = "sf_id", uid = "ical_uid" }'
+    path.write_text(changed('title = "hs_meeting_title"', more), encoding="utf-8")
+    assert {"sf_id", "ical_uid"} <= set(needed_fields(load_mapping(path).crm["hubspot"])["meetings"])
 
 
 def test_changed_points_need_no_new_reading_of_records(tmp_path: Path) -> None:

@@ -1,29 +1,25 @@
-"""Who may come in: tokens, OAuth, the account's own details, its owners and its deal pipeline."""
+"""Who may come in: tokens, OAuth, the account's own details and its owners."""
 
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from werkzeug.wrappers import Request, Response
 
-from connector.adapters.hubspot.sandbox.call import Call, Route, answer, type_named
-from connector.adapters.hubspot.sandbox.errors import VendorError, not_found, unauthorized
-from connector.adapters.hubspot.sandbox.schema import DEAL
+from connector.adapters.hubspot.sandbox.call import Call, Route, Switches, answer
+from connector.adapters.hubspot.sandbox.errors import not_found, refused_grant, unauthorized
 from connector.adapters.hubspot.sandbox.state import State
 from connector.adapters.hubspot.sandbox.values import iso
 
 STATIC_TOKEN = "pat-sandbox-"
+NO_TOKEN = ""
+"""The value of the conditions `static_token` and `refresh_token` when the user has taken the app's rights back."""
+
 TOKEN_LIFE_SECONDS = 1800
 """Source: https://developers.hubspot.com/docs/api-reference/oauth-guide-v1/guide, checked 2026-11-22."""
-
-_PIPELINE = (
-    ("appointmentscheduled", "Appointment Scheduled", "0.2"), ("qualifiedtobuy", "Qualified To Buy", "0.4"),
-    ("presentationscheduled", "Presentation Scheduled", "0.6"),
-    ("decisionmakerboughtin", "Decision Maker Bought-In", "0.8"), ("contractsent", "Contract Sent", "0.9"),
-    ("closedwon", "Closed Won", "1.0"), ("closedlost", "Closed Lost", "0.0"),
-)
-
 
 def account_named_by(state: State, request: Request, now_ms: int) -> str:
     """Return the account that a request's bearer token opens.
@@ -37,6 +33,8 @@ def account_named_by(state: State, request: Request, now_ms: int) -> str:
     if token.startswith(STATIC_TOKEN):
         name = token.removeprefix(STATIC_TOKEN)
         if name and name.replace("-", "").replace("_", "").isalnum() and name.isascii():
+            if _condition(state, name, "static_token") == NO_TOKEN:
+                raise unauthorized()
             return name
     row = state.db.execute(
         "SELECT accounts.name, expires_ms FROM tokens JOIN accounts ON accounts.id=tokens.account WHERE token=?",
@@ -45,45 +43,79 @@ def account_named_by(state: State, request: Request, now_ms: int) -> str:
     if row is None:
         raise unauthorized()
     if row[1] <= now_ms:
-        raise unauthorized(expired=True)
+        raise unauthorized(expired_at=iso(row[1]))
     return str(row[0])
 
 
-def granted_account(request: Request) -> str:
-    """Return the account whose refresh token and client secret an OAuth request carries.
+def client_named_by(request: Request) -> str | None:
+    """Return the account of the OAuth client that asks for a token, granted or not; None for no client of ours."""
+    name = request.form.get("client_id", "").removeprefix("sandbox-")
+    return name if name and request.form.get("client_secret") == f"secret-sandbox-{name}" else None
+
+
+def is_oauth(request: Request) -> bool:
+    """Tell whether a request comes with an OAuth app's token rather than a static one."""
+    return STATIC_TOKEN not in request.headers.get("Authorization", "")
+
+
+def granted_account(state: State, switches: Switches, request: Request) -> str:
+    """Return the account whose refresh token and client secret an OAuth request carries in its form.
 
     Raises:
-        VendorError: 400, the grant is unknown or one of its parts is wrong.
+        VendorError: 400, the grant is unknown or one of its parts is wrong or was revoked.
     """
-    form = request.form
+    form, in_oauths_words = request.form, switches.refused_grant == "oauth"
     if form.get("grant_type") != "refresh_token":
-        raise VendorError(400, "missing or unknown grant type", "BAD_GRANT_TYPE", error="unsupported_grant_type")
-    name = form.get("client_id", "").removeprefix("sandbox-")
-    if not name or form.get("client_secret") != f"secret-sandbox-{name}":
-        raise VendorError(400, "missing or invalid client id or secret", "BAD_CLIENT_SECRET", error="invalid_client")
-    if form.get("refresh_token") != f"refresh-sandbox-{name}":
-        raise VendorError(400, "missing or invalid refresh token", "BAD_REFRESH_TOKEN", error="invalid_grant")
+        raise refused_grant("BAD_GRANT_TYPE", "unsupported_grant_type", "missing or unknown grant type",
+                            in_oauths_words=in_oauths_words)
+    name = client_named_by(request)
+    if name is None:
+        raise refused_grant("BAD_CLIENT_SECRET", "invalid_client", "missing or invalid client id or secret",
+                            in_oauths_words=in_oauths_words)
+    current = _condition(state, name, "refresh_token")
+    wanted = f"refresh-sandbox-{name}" if current is None else current
+    if wanted == NO_TOKEN or form.get("refresh_token") != wanted:
+        raise refused_grant("BAD_REFRESH_TOKEN", "invalid_grant", "missing or invalid refresh token",
+                            in_oauths_words=in_oauths_words)
     return name
 
 
 def new_token(call: Call) -> Response:
-    """Answer a fresh access token, good for 30 minutes."""
-    name = granted_account(call.request)
-    token = f"oauth-{secrets.token_urlsafe(24)}"
+    """Answer a fresh access token, good for 30 minutes; earlier ones stay good."""
+    token, refresh_token = f"oauth-{secrets.token_urlsafe(24)}", call.request.form["refresh_token"]
     call.state.db.execute(
         "INSERT INTO tokens VALUES (?,?,?)", (token, call.account, call.now_ms + TOKEN_LIFE_SECONDS * 1000)
     )
+    if call.switches.rotates_refresh_tokens:
+        refresh_token = f"refresh-{secrets.token_urlsafe(24)}"
+        call.state.set_condition(call.account, "refresh_token", refresh_token)
     return answer({
-        "access_token": token, "refresh_token": f"refresh-sandbox-{name}", "expires_in": TOKEN_LIFE_SECONDS,
+        "access_token": token, "refresh_token": refresh_token, "expires_in": TOKEN_LIFE_SECONDS,
         "token_type": "bearer", "hub_id": call.portal_id,
     })
 
 
+def revoke(state: State, account: int) -> None:
+    """Take the app's rights in the account back: no token of any kind opens it any more."""
+    for name in ("static_token", "refresh_token"):
+        state.set_condition(account, name, NO_TOKEN)
+    state.db.execute("DELETE FROM tokens WHERE account=?", (account,))
+
+
+def expire(state: State, account: int, now_ms: int) -> None:
+    """End the life of every access token of the account now."""
+    state.db.execute("UPDATE tokens SET expires_ms=min(expires_ms, ?) WHERE account=?", (now_ms, account))
+
+
 def account_details(call: Call) -> Response:
     """Answer the account's portal id, time zone and currency."""
+    zone = call.switches.time_zone
+    offset = datetime.fromtimestamp(call.now_ms / 1000, ZoneInfo(zone)).utcoffset() or timedelta(0)
+    minutes = offset // timedelta(minutes=1)
     return answer({
-        "portalId": call.portal_id, "accountType": "STANDARD", "timeZone": "Asia/Tokyo", "companyCurrency": "JPY",
-        "additionalCurrencies": [], "utcOffset": "+09:00", "utcOffsetMilliseconds": 32_400_000,
+        "portalId": call.portal_id, "accountType": "STANDARD", "timeZone": zone, "companyCurrency": "JPY",
+        "additionalCurrencies": [], "utcOffsetMilliseconds": minutes * 60_000,
+        "utcOffset": f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}",
         "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1",
     })
 
@@ -113,25 +145,6 @@ def get_owner(call: Call, owner_id: str) -> Response:
     return answer(_owner(*row))
 
 
-def list_pipelines(call: Call, object_type: str) -> Response:
-    """Answer the object type's pipelines; deals have one, the others none."""
-    return call.page([_pipeline()] if type_named(object_type).id == DEAL else [], None)
-
-
-def get_pipeline(call: Call, object_type: str, pipeline_id: str) -> Response:
-    """Answer one pipeline."""
-    if type_named(object_type).id != DEAL or pipeline_id != "default":
-        raise not_found(pipeline_id[:100])
-    return answer(_pipeline())
-
-
-def list_stages(call: Call, object_type: str, pipeline_id: str) -> Response:
-    """Answer a pipeline's stages."""
-    if type_named(object_type).id != DEAL or pipeline_id != "default":
-        raise not_found(pipeline_id[:100])
-    return call.page(_pipeline()["stages"], None)
-
-
 def add_owner(
     state: State, account: int, owner_id: int, email: str, first_name: str, last_name: str, now_ms: int,
 ) -> None:
@@ -140,6 +153,11 @@ def add_owner(
         "INSERT INTO owners (account, id, user_id, email, first_name, last_name, at_ms) VALUES (?,?,?,?,?,?,?)",
         (account, owner_id, owner_id + 40_000_000, email, first_name, last_name, now_ms),
     )
+
+
+def _condition(state: State, name: str, condition: str) -> str | None:
+    account = state.find_account(name)
+    return None if account is None else state.condition(account, condition)
 
 
 def _owner(
@@ -152,23 +170,8 @@ def _owner(
     }
 
 
-def _pipeline() -> dict[str, Any]:
-    at = {"createdAt": "2020-01-01T00:00:00Z", "updatedAt": "2020-01-01T00:00:00Z", "archived": False}
-    return {
-        "id": "default", "label": "Sales Pipeline", "displayOrder": 0, **at,
-        "stages": [
-            {"id": stage, "label": label, "displayOrder": order, "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
-             "metadata": {"isClosed": str(stage.startswith("closed")).lower(), "probability": probability}, **at}
-            for order, (stage, label, probability) in enumerate(_PIPELINE)
-        ],
-    }
-
-
 ROUTES: list[Route] = [
     ("GET", "/account-info/v3/details", account_details),
     ("GET", "/crm/v3/owners", list_owners),
     ("GET", "/crm/v3/owners/<owner_id>", get_owner),
-    ("GET", "/crm/v3/pipelines/<object_type>", list_pipelines),
-    ("GET", "/crm/v3/pipelines/<object_type>/<pipeline_id>", get_pipeline),
-    ("GET", "/crm/v3/pipelines/<object_type>/<pipeline_id>/stages", list_stages),
 ]

@@ -18,27 +18,32 @@ from connector.adapters.hubspot.sandbox import (
     accounts,
     associations,
     batches,
+    controls,
     crowd,
     errors,
     events,
     forms,
+    mailing,
     merging,
     objects,
     participations,
+    pipelines,
     properties,
+    scopes,
     search,
     seed,
     tracking,
 )
 from connector.adapters.hubspot.sandbox.call import Call, Handler, Route, Switches, answer
 from connector.adapters.hubspot.sandbox.errors import VendorError
-from connector.adapters.hubspot.sandbox.limits import Limits
+from connector.adapters.hubspot.sandbox.limits import Kind, Limits
 from connector.adapters.hubspot.sandbox.property_book import PropertyBook
 from connector.adapters.hubspot.sandbox.schema import BY_NAME, CONTACT, OBJECT_TYPES
 from connector.adapters.hubspot.sandbox.state import COLUMNS, State, props_of
 from connector.adapters.hubspot.sandbox.values import iso, to_ms
 
 _VERSION = r"/(?:2025-09|2026-03|2026-09)(?=/|$)"
+_NAMED_VERSION = re.compile(r"/(20\d\d-\d\d)(?=/|$)")
 _DATED = tuple((re.compile(pattern), old) for pattern, old in (
     # An object's associations live under /crm/objects in the dated spelling, under /crm/v4/objects in the old one.
     (r"^/crm/objects" + _VERSION + r"(?=/[^/]+/[^/]+/associations/)", "/crm/v4/objects"),
@@ -49,7 +54,7 @@ _DATED = tuple((re.compile(pattern), old) for pattern, old in (
     (r"^/marketing/forms/(?:2026-09-beta|2027-03-beta)(?=/|$)", "/marketing/v3/forms"),
     (r"^/events/event-occurrences" + _VERSION, "/events/v3/events"),
     (r"^/account-info" + _VERSION, "/account-info/v3"),
-    (r"^/oauth" + _VERSION + "/token", "/oauth/v1/token"),
+    (r"^/oauth(?:/v3|" + _VERSION + ")/token", "/oauth/v1/token"),
 ))
 
 _STARTING_OWNERS = (("佐藤", "花子", "hanako.sato"), ("Tanaka", "Ken", "ken.tanaka"))
@@ -89,7 +94,7 @@ class HubSpotSandbox(SandboxApp):
         own: list[Route] = [
             *objects.ROUTES, *batches.ROUTES, *merging.ROUTES, *search.ROUTES, *associations.ROUTES,
             *properties.ROUTES, *accounts.ROUTES, *forms.ROUTES, *events.ROUTES, *participations.ROUTES,
-            *tracking.ROUTES,
+            *tracking.ROUTES, *mailing.ROUTES, *pipelines.ROUTES,
             *self.limits.routes(),
         ]
         self._routes = _bound(own)
@@ -101,8 +106,8 @@ class HubSpotSandbox(SandboxApp):
         """Return the account of the token, or of the portal id that an unauthenticated call names."""
         with self.lock:
             try:
-                if request.path.rstrip("/") in _TOKEN_PATHS:
-                    return accounts.granted_account(request)
+                if undated(request.path) == _TOKEN_PATH:
+                    return accounts.client_named_by(request)
                 return _named_by_portal(self.state, request) or accounts.account_named_by(
                     self.state, request, to_ms(self.clock.now())
                 )
@@ -113,21 +118,38 @@ class HubSpotSandbox(SandboxApp):
         """Answer one vendor request; whatever it wrote before an error is undone."""
         account: int | None = None
         path = undated(_asked_path(request))
-        searching = path.endswith("/search")
+        kind = _kind_of(request, path)
         try:
             with self.state.transaction():
+                if len(request.environ.get("REQUEST_URI", "")) > self.switches.longest_uri:
+                    raise VendorError(414, "URI Too Long")
                 handler, arguments, name = self._route(request, path)
                 account = self._opened(name)
                 call = self._call(request, account)
-                self.limits.count(account, call.now_ms, search=searching)
+                if kind is not None:
+                    self._refuse(call, path, kind)
                 response = handler(call, **arguments)
         except VendorError as error:
             if account is not None:
                 self.properties.forget(account)
             response = answer(error.body, error.status)
-        if account is not None:
-            self.limits.tell(account, response, search=searching)
+            response.headers.update(error.headers)
+        if account is not None and kind is not None:
+            self.limits.tell(account, response, kind, oauth=accounts.is_oauth(request))
         return response
+
+    def _refuse(self, call: Call, path: str, kind: Kind) -> None:
+        """Raise VendorError when the account moves, a limit is reached, a scope is missing or the body is no JSON."""
+        until_ms = int(self.state.condition(call.account, "migrates_until_ms") or 0)
+        if call.now_ms < until_ms:
+            raise errors.migrating(-(-(until_ms - call.now_ms) // 1000))
+        self.limits.count(call.account, call.now_ms, kind, oauth=accounts.is_oauth(call.request))
+        scope = scopes.needed(call.request.method, path)
+        taken = self.state.condition(call.account, "missing_scopes")
+        if scope is not None and taken is not None and scope in taken.split():
+            raise errors.missing_scopes([scope])
+        if call.request.content_length and call.request.mimetype not in ("", "application/json"):
+            raise VendorError(415, "HTTP 415 Unsupported Media Type")
 
     def _route(self, request: Request, path: str) -> tuple[Handler, Mapping[str, Any], str]:
         """Return who answers, with the path's variables, and the name of the account."""
@@ -137,8 +159,8 @@ class HubSpotSandbox(SandboxApp):
             if name is None:
                 raise VendorError(404, "The portal id belongs to no account of this sandbox", "OBJECT_NOT_FOUND")
             return *open_call, name
-        if path == "/oauth/v1/token" and request.method == "POST":
-            return accounts.new_token, {}, accounts.granted_account(request)
+        if path == _TOKEN_PATH and request.method == "POST":
+            return accounts.new_token, {}, accounts.granted_account(self.state, self.switches, request)
         name = accounts.account_named_by(self.state, request, to_ms(self.clock.now()))
         found = _matched(self._routes, request, path)
         if found is None:
@@ -148,7 +170,12 @@ class HubSpotSandbox(SandboxApp):
     def _call(self, request: Request, account: int, source: str = "INTEGRATION") -> Call:
         (portal_id,) = self.state.db.execute("SELECT portal_id FROM accounts WHERE id=?", (account,)).fetchone()
         now_ms = to_ms(self.clock.now())
-        return Call(request, self.state, self.switches, self.properties, account, portal_id, now_ms, source)
+        self.state.purge_archived(account, now_ms - _RESTORABLE_MS, now_ms)
+        version = _NAMED_VERSION.search(request.path)
+        return Call(
+            request, self.state, self.switches, self.properties, account, portal_id, now_ms, source,
+            version and version[1],
+        )
 
     def _opened(self, name: str, *, prepared: bool = True) -> int:
         account = self.state.find_account(name)
@@ -221,6 +248,18 @@ class HubSpotSandbox(SandboxApp):
         there = on_its_way.listed_below - max(int(after[:18]), on_its_way.first_id)
         return on_its_way.are_all_listed or there > int(limit[:18])
 
+    def own_control(self, method: str, what: str, account: str | None, body: Mapping[str, Any]) -> Any:
+        """Carry out what only HubSpot's sandbox can do; `controls` says what that is.
+
+        Raises:
+            ControlError: There is no such control, or it makes no sense.
+        """
+        return controls.carry_out(self, method, what, account, body)
+
+    def calling(self, account: str) -> Call:
+        """Return a call in the name of the account, opened when it is new, for a control or a seed."""
+        return self._call(Request({}), self._opened(account))
+
     def deactivate_owner(self, account: str, email: str) -> None:
         """Deactivate an owner, as an administrator would: HubSpot's API cannot. Unknown ones are passed over."""
         with self.lock, self.state.transaction():
@@ -261,9 +300,13 @@ class HubSpotSandbox(SandboxApp):
             self.state.close()
 
 
-_TOKEN_PATHS = ("/oauth/v1/token", "/oauth/2025-09/token", "/oauth/2026-03/token", "/oauth/2026-09/token")
+_TOKEN_PATH = "/oauth/v1/token"
 
-_TABLES_SHOWN = ("forms", "submissions", "page_views", "interactions", "owners")
+_RESTORABLE_MS = 90 * 86_400_000
+"""How long the archive keeps a record: https://knowledge.hubspot.com/records/restore-deleted-records, checked
+2026-11-22."""
+
+_TABLES_SHOWN = ("forms", "submissions", "page_views", "interactions", "owners", "email_events")
 
 _OBJECTS = "/crm/v3/objects/"
 
@@ -284,10 +327,23 @@ def _matched(routes: _BoundRoutes, request: Request, path: str) -> tuple[Handler
     except NotFound:
         return None
     except MethodNotAllowed as error:
-        raise VendorError(405, "HTTP 405 Method Not Allowed") from error
+        refusal = VendorError(405, "HTTP 405 Method Not Allowed")
+        refusal.headers["Allow"] = ",".join(sorted(error.valid_methods or ()))
+        raise refusal from error
     return routes[1][endpoint], {
         name: value.replace(_SLASH, "/") if isinstance(value, str) else value for name, value in arguments.items()
     }
+
+
+def _kind_of(request: Request, path: str) -> Kind | None:
+    """Return which limit a request counts against; None for what needs no access token."""
+    if path == _TOKEN_PATH or path.startswith("/submissions/v3/integration/submit/") or path == "/__ptq.gif":
+        return None
+    if path.endswith("/search"):
+        return "search"
+    if path.startswith("/crm/v4/"):
+        return "association"
+    return "oauth" if accounts.is_oauth(request) else "plain"
 
 
 def _asked_path(request: Request) -> str:

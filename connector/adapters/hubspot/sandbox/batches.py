@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from connector.adapters.hubspot.sandbox import writes
 from connector.adapters.hubspot.sandbox.call import Call, Route, answer, nothing, type_named
 from connector.adapters.hubspot.sandbox.errors import VendorError, invalid, not_found
-from connector.adapters.hubspot.sandbox.objects import id_of, written
+from connector.adapters.hubspot.sandbox.objects import id_of, with_history, written
 from connector.adapters.hubspot.sandbox.schema import CONTACT, ObjectType
 from connector.adapters.hubspot.sandbox.state import Row
 from connector.adapters.hubspot.sandbox.values import iso
@@ -31,7 +31,8 @@ def batch_read(call: Call, object_type: str) -> Response:
     type_, sent = type_named(object_type), call.body()
     view = View.of(call, type_, _words(sent, "properties"), _words(sent, "propertiesWithHistory"))
     archived, rows, missing = call.flag("archived"), {}, []
-    for one in call.inputs(50 if view.with_history else MOST_INPUTS):
+    inputs = call.inputs(MOST_INPUTS)
+    for one in inputs[:with_history(call, len(inputs))] if view.with_history else inputs:
         given = str(one.get("id", ""))
         record_id = id_of(call, type_, given, sent.get("idProperty"))
         if record_id is not None and call.switches.merged_batch_read == "survivor":
@@ -46,7 +47,7 @@ def batch_read(call: Call, object_type: str) -> Response:
         message = (f"Could not get some {type_.singular.upper()} objects, they may be deleted or not exist. "
                    "Check that ids are valid.")
         errors.append(VendorError(404, message, "OBJECT_NOT_FOUND").as_batch_error(ids=missing))
-    return _answer(call, view.rows(list(rows.values())), errors)
+    return _answer(call, view.rows(list(rows.values())), errors, mixed=call.switches.missing_status)
 
 
 def batch_create(call: Call, object_type: str) -> Response:
@@ -70,6 +71,7 @@ def batch_archive(call: Call, object_type: str) -> Response:
     for one in call.inputs(MOST_INPUTS):
         record_id = id_of(call, type_, str(one.get("id", "")), None)
         if record_id is not None:
+            writes.refuse_locked(call, type_, record_id)
             writes.archive(call, type_, record_id)
     return nothing()
 
@@ -103,6 +105,7 @@ def _update_one(call: Call, type_: ObjectType, one: dict[str, Any]) -> dict[str,
     row = _row(call, type_, one)
     if row is None:
         raise not_found(str(one.get("id", ""))[:100])
+    writes.refuse_locked(call, type_, row[0])
     writes.update(call, type_, row, one.get("properties"))
     return written(call, type_, row[0])
 
@@ -113,6 +116,7 @@ def _upsert_one(call: Call, type_: ObjectType, one: dict[str, Any]) -> dict[str,
         raise invalid("Some required fields were not set: [idProperty, id]")
     row = _row(call, type_, one)
     if row is not None:
+        writes.refuse_locked(call, type_, row[0])
         writes.update(call, type_, row, one.get("properties"))
         return written(call, type_, row[0]) | {"new": False}
     if id_property == "hs_object_id":
@@ -136,12 +140,14 @@ def _words(sent: dict[str, Any], name: str) -> list[str]:
     return [str(word) for word in words]
 
 
-def _answer(call: Call, results: list[Any], errors: list[dict[str, Any]], status: int = 200) -> Response:
+def _answer(
+    call: Call, results: list[Any], errors: list[dict[str, Any]], status: int = 200, *, mixed: int = 207,
+) -> Response:
     at = iso(call.now_ms)
     body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at}
     if errors:
         body |= {"numErrors": len(errors), "errors": errors}
-    return answer(body, 207 if errors else status)
+    return answer(body, mixed if errors else status)
 
 
 ROUTES: list[Route] = [

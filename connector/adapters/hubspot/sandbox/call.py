@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,46 +15,76 @@ from connector.adapters.hubspot.sandbox.errors import VendorError, invalid
 from connector.adapters.hubspot.sandbox.property_book import PropertyBook
 from connector.adapters.hubspot.sandbox.schema import BY_NAME, ObjectType
 from connector.adapters.hubspot.sandbox.state import State
-from connector.adapters.hubspot.sandbox.values import LAST_MS
+from connector.adapters.hubspot.sandbox.values import LAST_MS, parse_instant
+
+_BEYOND_MS = 1 << 61
+"""Later than any instant, and still a number for SQLite."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Switches:
     """What is unverified about HubSpot, or differs between accounts. Tests set these on `app.switches`.
 
     Attributes:
         lifecycle_backward: What a write of an earlier lifecycle stage does: succeed and change nothing, or 400.
         unique_conflict_status: The answer to a taken value of a `hasUniqueValue` property.
+        unwritable_property: What naming an unknown or read-only property does to a write: 400, or that name is ignored.
         multi_status: When a batch write with a bad input answers 207 rather than failing whole.
+        missing_status: The status of a batch read that does not find everything it was asked for.
         merged_get: What a GET by the id of a merged-away record gives.
         merged_batch_read: The same for a batch read.
         merge_keeps: Whether a merge keeps the primary record or makes a third one of both.
+        erasure_takes_submissions: Whether a privacy deletion takes the contact's form submissions too.
+        history_page: What more than 50 records with history in one request does: 400, or only 50 come.
         participations: Whether a participant is listed once with the latest state, or once for each state.
         search_ties: How search orders records with equal sort values: by id, or in no usable order.
         index_lag_seconds: For how long search does not see a record that was just written.
+        index_lag_is_uneven: Whether each record has its own lag between nothing and `index_lag_seconds`, so that rows
+            appear behind others that were written later.
         activity_moves_contact: Whether logging an activity moves the contact's `lastmodifieddate`.
-        page_view_events: Whether the account may read page views as events (Enterprise).
-        enforce_limits: Whether the burst, search and daily limits answer 429.
-        burst_limit: Requests in any ten seconds.
-        daily_limit: Requests a day.
+        event_analytics: Whether the account may read event occurrences, such as page views (Enterprise).
+        events_without_object: What asking for event occurrences of no object in particular does.
+        refused_grant: How the token endpoint words a refusal: HubSpot's `status` word, or OAuth's own `error`.
+        rotates_refresh_tokens: Whether every use of a refresh token replaces it.
+        longest_uri: Characters of a request's address beyond which it is 414.
+        time_zone: Whose midnight starts the account's day.
+        enforce_limits: Whether the burst, search, association and daily limits answer 429.
+        burst_limit: Requests in any ten seconds with static tokens.
+        oauth_burst_limit: The same with OAuth tokens, which are counted apart.
+        association_limit: Association requests in any ten seconds, counted apart.
+        daily_limit: Requests a day with static tokens.
         search_limit: Searches in any second.
+        tells_when_to_retry: Whether a 429 carries `Retry-After`.
     """
 
     lifecycle_backward: Literal["ignore", "refuse"] = "ignore"
     unique_conflict_status: Literal[400, 409] = 409
+    unwritable_property: Literal["refuse", "ignore"] = "refuse"
     multi_status: Literal["with_trace_ids", "always", "never"] = "with_trace_ids"
+    missing_status: Literal[207, 200] = 207
     merged_get: Literal["survivor", "not_found"] = "survivor"
-    merged_batch_read: Literal["survivor", "not_found"] = "not_found"
+    merged_batch_read: Literal["survivor", "not_found"] = "survivor"
     merge_keeps: Literal["primary", "new"] = "primary"
+    erasure_takes_submissions: bool = True
+    history_page: Literal["refuse", "clip"] = "refuse"
     participations: Literal["latest", "each_state"] = "latest"
     search_ties: Literal["by_id", "scrambled"] = "by_id"
     index_lag_seconds: float = 0.0
+    index_lag_is_uneven: bool = False
     activity_moves_contact: bool = True
-    page_view_events: bool = False
+    event_analytics: bool = False
+    events_without_object: Literal["refuse", "allow"] = "refuse"
+    refused_grant: Literal["hubspot", "oauth"] = "hubspot"
+    rotates_refresh_tokens: bool = False
+    longest_uri: int = 16_000
+    time_zone: str = "Asia/Tokyo"
     enforce_limits: bool = False
     burst_limit: int = 190
+    oauth_burst_limit: int = 110
+    association_limit: int = 150
     daily_limit: int = 650_000
     search_limit: int = 5
+    tells_when_to_retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +96,7 @@ class Call:
         portal_id: The account's portal id.
         now_ms: The sandbox's now; every time this request writes.
         source: What the property history names as the writer: `INTEGRATION`, `FORM`, …
+        version: The dated version of the path, such as `2026-09`; None for a path in the v1 to v4 spelling.
     """
 
     request: Request
@@ -74,6 +107,7 @@ class Call:
     portal_id: int
     now_ms: int
     source: str = "INTEGRATION"
+    version: str | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the JSON object that was sent; an empty body is an empty object.
@@ -114,6 +148,18 @@ class Call:
     def limit(self, most: int, default: int = 10) -> int:
         """Return the `limit` parameter. Raises VendorError (400) when it is no number or out of bounds."""
         return bounded(self.request.args.get("limit", default), most)
+
+    def instant(self, name: str) -> int | None:
+        """Return a parameter's instant in ms, given as ISO 8601 or as ms; None when it is not there.
+
+        Raises:
+            VendorError: 400, it is neither.
+        """
+        given = self.request.args.get(name)
+        try:
+            return None if given is None else parse_instant(given.replace(" ", "+"))
+        except (ValueError, OverflowError) as error:
+            raise invalid(f"{name} is not an instant", "INVALID_DATE", at=name) from error
 
     def after(self) -> int:
         """Return the `after` parameter as a number, 0 when there is none. Raises VendorError (400)."""
@@ -168,6 +214,22 @@ def bounded(given: object, most: int) -> int:
     if not 1 <= limit <= most:
         raise invalid(f"limit must be between 1 and {most}", "INVALID_LIMIT", at="limit")
     return limit
+
+
+def place_token(at_ms: int, key: object) -> str:
+    """Return an opaque page token for what comes after a row at `at_ms` with that key."""
+    return base64.urlsafe_b64encode(f"{at_ms}:{key}".encode()).decode()
+
+
+def place_of(token: str | None, name: str) -> tuple[int, str] | None:
+    """Return the instant (ms) and the key of a `place_token`, None for none. Raises VendorError (400) for others."""
+    if not token:
+        return None
+    try:
+        at_ms, _, key = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
+        return min(int(at_ms), _BEYOND_MS), key
+    except (binascii.Error, ValueError) as error:
+        raise invalid(f"{name} is not a page of this list", at=name) from error
 
 
 def type_named(name: str) -> ObjectType:

@@ -42,15 +42,23 @@ _EMAIL = "lower(g.romaji || '.' || f.romaji || '.' || i || '@' || c.domain)"
 _DID = "(:activities / :count + (i < :activities % :count))"
 _SPAN_MS = "(1 + i * 37 % 700) * 86400000"
 
+# As HubSpot writes instants: milliseconds only when there are any.
+_LAST_SUBMITTED_MS = f"(:now_ms - {_SPAN_MS} + {_SPAN_MS} * {_DID} / ({_DID} + 1))"
+_LAST_SUBMITTED = (
+    f"iif({_DID}, strftime(iif({_LAST_SUBMITTED_MS} % 1000, '%Y-%m-%dT%H:%M:%fZ', '%Y-%m-%dT%H:%M:%SZ'), "
+    f"{_LAST_SUBMITTED_MS} / 1000.0, 'unixepoch'), NULL)"
+)
+
 # Somebody's k-th of n submissions (k from 1) is at k/(n+1) of the time since they were created.
 _CONTACTS = f"""{_NUMBERS}
 INSERT INTO records (account, type, id, created_ms, updated_ms, props)
 SELECT :account, :contact, :first_id + i, :now_ms - {_SPAN_MS},
-  :now_ms - {_SPAN_MS} + {_SPAN_MS} * {_DID} / ({_DID} + 1), json_object(
+  {_LAST_SUBMITTED_MS}, json_object(
   'firstname', g.word, 'lastname', f.word, 'email', {_EMAIL}, 'hs_email_domain', lower(c.domain),
   'company', c.word, 'department', d.word, 'jobtitle', t.word, 'lifecyclestage', 'lead',
   'associatedcompanyid', cast(c.id AS TEXT), 'hs_object_source', 'IMPORT', 'hs_analytics_source', 'OFFLINE',
-  'hs_analytics_source_data_1', :lead_source, 'num_conversion_events', cast({_DID} AS TEXT))
+  'hs_analytics_source_data_1', :lead_source, 'num_conversion_events', cast({_DID} AS TEXT),
+  'recent_conversion_date', {_LAST_SUBMITTED})
 FROM number {_NAMES} {_WORK}
 """
 

@@ -6,8 +6,6 @@ https://developers.hubspot.com/docs/api-reference/legacy/marketing/forms/v1/get-
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -16,7 +14,16 @@ import orjson
 from werkzeug.wrappers import Response
 
 from connector.adapters.hubspot.sandbox import tracking, writes
-from connector.adapters.hubspot.sandbox.call import Call, Route, answer, instant_ms, nothing
+from connector.adapters.hubspot.sandbox.call import (
+    Call,
+    Route,
+    answer,
+    instant_ms,
+    nothing,
+    place_of,
+    place_token,
+    whole,
+)
 from connector.adapters.hubspot.sandbox.errors import VendorError, invalid, not_found
 from connector.adapters.hubspot.sandbox.schema import CONTACT, OBJECT_TYPES
 from connector.adapters.hubspot.sandbox.state import props_of
@@ -72,11 +79,11 @@ def archive_form(call: Call, guid: str) -> Response:
 def list_submissions(call: Call, guid: str) -> Response:
     """Answer a form's submissions, newest first; there is no other order and no filter."""
     limit = call.limit(MOST_SUBMISSIONS, default=20)
-    at_ms, number = _place(call.request.args.get("after"))
+    at_ms, number = place_of(call.request.args.get("after"), "after") or (1 << 61, "")
     rows = call.state.db.execute(
         "SELECT at_ms, number, fields, page_url FROM submissions WHERE account=? AND form=? "
         "AND (at_ms, number) < (?, ?) ORDER BY at_ms DESC, number DESC LIMIT ?",
-        (call.account, _number(call, guid), at_ms, number, limit + 1),
+        (call.account, _number(call, guid), at_ms, whole(number or "0", "after"), limit + 1),
     ).fetchall()
     shown = [
         {"conversionId": str(uuid.uuid5(_NAMESPACE, f"{guid}/{number}")), "submittedAt": at_ms,
@@ -86,7 +93,7 @@ def list_submissions(call: Call, guid: str) -> Response:
         for at_ms, number, fields, page_url in rows[:limit]
     ]
     last = rows[limit - 1] if len(rows) > limit else None
-    return call.page(shown, None if last is None else base64.b64encode(f"{last[0]}:{last[1]}".encode()).decode())
+    return call.page(shown, None if last is None else place_token(last[0], last[1]))
 
 
 def submit(call: Call, portal: int, guid: str) -> Response:
@@ -101,7 +108,7 @@ def submit(call: Call, portal: int, guid: str) -> Response:
     fields = _fields(sent)
     context = sent["context"] if isinstance(sent.get("context"), dict) else {}
     page_url = str(context.get("pageUri") or "")[:2000]
-    at_ms = instant_ms(sent.get("submittedAt") or call.now_ms, "submittedAt")
+    at_ms = min(instant_ms(sent.get("submittedAt") or call.now_ms, "submittedAt"), call.now_ms)
     contact = take(call, str(definition["name"]), fields, at_ms)
     add_submission(call, _number(call, guid), at_ms, fields, page_url)
     hutk = str(context.get("hutk") or "")[:100]
@@ -135,12 +142,12 @@ def take(call: Call, form_name: str, fields: dict[str, str], at_ms: int) -> int 
 
 def converted(props: dict[str, str], form_name: str, at_ms: int) -> writes.Values:
     """Return a contact's conversion properties after one more submission."""
-    values: writes.Values = {
-        "num_conversion_events": str(int(props.get("num_conversion_events", 0)) + 1),
-        "recent_conversion_date": iso(at_ms), "recent_conversion_event_name": form_name,
-    }
-    if "first_conversion_date" not in props:
-        values |= {"first_conversion_date": iso(at_ms), "first_conversion_event_name": form_name}
+    values: writes.Values = {"num_conversion_events": str(int(props.get("num_conversion_events", 0)) + 1)}
+    at = iso(at_ms)
+    if at.rstrip("Z") >= props.get("recent_conversion_date", "").rstrip("Z"):
+        values |= {"recent_conversion_date": at, "recent_conversion_event_name": form_name}
+    if at.rstrip("Z") < props.get("first_conversion_date", "9").rstrip("Z"):
+        values |= {"first_conversion_date": at, "first_conversion_event_name": form_name}
     return values
 
 
@@ -192,16 +199,6 @@ def _number(call: Call, guid: str) -> int:
     if row is None:
         raise not_found(guid[:100])
     return int(row[0])
-
-
-def _place(after: str | None) -> tuple[int, int]:
-    if not after:
-        return 1 << 62, 0
-    try:
-        at_ms, number = base64.b64decode(after, validate=True).decode().split(":")
-        return int(at_ms), int(number)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("after is not a page of this list", at="after") from error
 
 
 ROUTES: list[Route] = [

@@ -139,6 +139,27 @@ def remove(call: Call, from_: int, from_id: int, to: int, to_id: int, kinds: Ite
     call.state.db.execute(delete, (call.account, to, to_id, from_, from_id))
 
 
+def archive_all(call: Call, type_id: int, record_id: int) -> None:
+    """Take every association of a record away, kept aside for `restore_all`."""
+    call.state.db.execute(
+        "INSERT OR REPLACE INTO archived_links SELECT account, from_type, from_id, to_type, to_id, kinds FROM links "
+        "WHERE account=? AND from_type=? AND from_id=?", (call.account, type_id, record_id),
+    )
+    remove_all(call, type_id, record_id)
+
+
+def restore_all(call: Call, type_id: int, record_id: int) -> None:
+    """Give a record back the associations it had when it was archived, with those that are still there."""
+    key = (call.account, type_id, record_id)
+    kept = call.state.db.execute(
+        "SELECT to_type, to_id, kinds FROM archived_links WHERE account=? AND type=? AND id=?", key
+    ).fetchall()
+    call.state.db.execute("DELETE FROM archived_links WHERE account=? AND type=? AND id=?", key)
+    for to, to_id, kinds in kept:
+        if call.state.record(call.account, to, to_id) is not None:
+            add(call, OBJECT_TYPES[type_id], record_id, OBJECT_TYPES[to], to_id, _split(kinds))
+
+
 def remove_all(call: Call, type_id: int, record_id: int) -> None:
     """Take every association of a record away."""
     for to, to_id in everything(call, type_id, record_id):

@@ -22,13 +22,30 @@ def list_records(call: Call, object_type: str) -> Response:
     """Answer a page of records by id; `after` is the id the next page starts with."""
     type_ = type_named(object_type)
     history = call.words("propertiesWithHistory")
-    limit = call.limit(MOST_LISTED_WITH_HISTORY if history else MOST_LISTED)
+    limit = call.limit(MOST_LISTED)
+    if history:
+        limit = with_history(call, limit)
     view = View.of(call, type_, call.words("properties"), history, call.words("associations"))
+    # The archive is small: without its own index, a page of it would be looked for among all living records.
+    archived, index = (1, "INDEXED BY records_archived") if call.flag("archived") else (0, "")
     rows = call.state.db.execute(
-        f"SELECT {COLUMNS} FROM records WHERE account=? AND type=? AND id>=? AND archived=? ORDER BY id LIMIT ?",
-        (call.account, type_.id, call.after(), int(call.flag("archived")), limit + 1),
+        f"SELECT {COLUMNS} FROM records {index} WHERE account=? AND type=? AND id>=? AND archived={archived} "
+        "ORDER BY id LIMIT ?",
+        (call.account, type_.id, call.after(), limit + 1),
     ).fetchall()
     return call.page(view.rows(rows[:limit]), rows[limit][0] if len(rows) > limit else None)
+
+
+def with_history(call: Call, count: int) -> int:
+    """Return how many of `count` records with history one answer holds.
+
+    Raises:
+        VendorError: 400, too many, where the account refuses that.
+    """
+    if count > MOST_LISTED_WITH_HISTORY and call.switches.history_page == "refuse":
+        message = f"The maximum page size with history is {MOST_LISTED_WITH_HISTORY}, but {count} was given"
+        raise invalid(message, "INVALID_LIMIT", at="limit")
+    return min(count, MOST_LISTED_WITH_HISTORY)
 
 
 def create_record(call: Call, object_type: str) -> Response:
@@ -55,6 +72,7 @@ def update_record(call: Call, object_type: str, record_id: str) -> Response:
     """
     type_ = type_named(object_type)
     row = find(call, type_, record_id, call.request.args.get("idProperty"), writing=True)
+    writes.refuse_locked(call, type_, row[0])
     writes.update(call, type_, row, call.body().get("properties") or {})
     return answer(written(call, type_, row[0]))
 
@@ -64,7 +82,9 @@ def archive_record(call: Call, object_type: str, record_id: str) -> Response:
     type_ = type_named(object_type)
     if record_id.isdigit() and call.state.record(call.account, type_.id, int(record_id[:18]), archived=True):
         return nothing()
-    writes.archive(call, type_, find(call, type_, record_id)[0])
+    row = find(call, type_, record_id)
+    writes.refuse_locked(call, type_, row[0])
+    writes.archive(call, type_, row[0])
     return nothing()
 
 

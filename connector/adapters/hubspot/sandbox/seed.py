@@ -15,7 +15,7 @@ import orjson
 
 from connector.adapter_kit.sandbox.ids import salesforce_id
 from connector.adapter_kit.sandbox.world import SeedAction, SeedCompany, SeedPerson, World
-from connector.adapters.hubspot.sandbox import accounts, crowd, events, forms, links, tracking
+from connector.adapters.hubspot.sandbox import accounts, crowd, events, forms, links, mailing, tracking
 from connector.adapters.hubspot.sandbox.call import Call
 from connector.adapters.hubspot.sandbox.schema import (
     CALL,
@@ -30,6 +30,7 @@ from connector.adapters.hubspot.sandbox.values import iso, to_ms
 
 DAY_MS = 86_400_000
 _VISITS_APART_MS = 3_600_000
+_MAILS_APART_MS = DAY_MS
 _STAGES = {
     "inquiry": ("lead",),
     "mql": ("lead", "marketingqualifiedlead"),
@@ -248,8 +249,22 @@ def _do(loading: _Loading, person: SeedPerson, contact: int, action: SeedAction)
                 "jobtitle": person.title,
             }, page_url)
             loading.loaded["submissions"] += 1
+    elif action.kind == "newsletter_clicked":
+        _load_mail(loading, person, action, at_ms)
     elif action.kind in ("met", "called", "emailed"):
         _load_sales_activity(loading, person, contact, action, at_ms)
+
+
+def _load_mail(loading: _Loading, person: SeedPerson, action: SeedAction, last_ms: int) -> None:
+    """Store what `count` clicks on a newsletter leave: a mail each, delivered, opened, clicked; the last `last_ms`."""
+    call, name = loading.call, next((c.name for c in loading.world.contents if c.key == action.what), action.what)
+    campaign = mailing.add_campaign(call, name, name)
+    for back in range(action.count):
+        at_ms = last_ms - back * _MAILS_APART_MS
+        for kind, before_ms in (("SENT", 7_200_000), ("DELIVERED", 7_199_000), ("OPEN", 60_000), ("CLICK", 0)):
+            more = {"url": f"https://www.example.com/{action.what}"} if kind == "CLICK" else {}
+            mailing.add_event(call, kind, person.email, campaign, at_ms - before_ms, "seed", more)
+        loading.loaded["email_events"] += 4
 
 
 def _load_sales_activity(

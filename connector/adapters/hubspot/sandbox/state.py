@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS records (
   updated_ms INTEGER NOT NULL, archived_ms INTEGER, props TEXT NOT NULL,
   PRIMARY KEY (account, type, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS records_by_change ON records (account, type, archived, updated_ms, id);
+CREATE INDEX IF NOT EXISTS records_archived ON records (account, type, id) WHERE archived=1;
+CREATE INDEX IF NOT EXISTS records_by_archiving ON records (account, archived_ms) WHERE archived=1;
+CREATE TABLE IF NOT EXISTS archived_links (
+  account INTEGER, type INTEGER, id INTEGER, to_type INTEGER, to_id INTEGER, kinds TEXT NOT NULL,
+  PRIMARY KEY (account, type, id, to_type, to_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uniques (
   account INTEGER, type INTEGER, name TEXT, value TEXT, id INTEGER NOT NULL,
   PRIMARY KEY (account, type, name, value)) WITHOUT ROWID;
@@ -67,13 +72,27 @@ CREATE TABLE IF NOT EXISTS interactions (
   account INTEGER, event INTEGER, contact INTEGER, at_ms INTEGER, state TEXT, number INTEGER NOT NULL,
   seconds INTEGER, PRIMARY KEY (account, event, contact, at_ms, state)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS interactions_by_contact ON interactions (account, contact);
+CREATE TABLE IF NOT EXISTS email_events (
+  account INTEGER, at_ms INTEGER, id TEXT, type TEXT NOT NULL, recipient TEXT NOT NULL, campaign INTEGER NOT NULL,
+  more TEXT NOT NULL, PRIMARY KEY (account, at_ms, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS campaigns (
+  account INTEGER, id INTEGER, name TEXT NOT NULL, subject TEXT NOT NULL, PRIMARY KEY (account, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pipelines (
+  account INTEGER, id TEXT, definition TEXT NOT NULL, PRIMARY KEY (account, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rules (
+  account INTEGER, type INTEGER, number INTEGER, rule TEXT NOT NULL,
+  PRIMARY KEY (account, type, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS locks (
+  account INTEGER, type INTEGER, id INTEGER, until_ms INTEGER NOT NULL, PRIMARY KEY (account, type, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conditions (
+  account INTEGER, name TEXT, value TEXT NOT NULL, PRIMARY KEY (account, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS crowds (account INTEGER PRIMARY KEY, definition TEXT NOT NULL, done INTEGER NOT NULL);
 """
 
 _ACCOUNT_TABLES = (
     "tokens", "records", "uniques", "history", "removed", "links", "labels", "properties", "groups", "owners",
     "forms", "submissions", "visitors", "page_views", "interactions",
-    "crowds",
+    "crowds", "archived_links", "email_events", "campaigns", "pipelines", "rules", "locks", "conditions",
 )
 
 FIRST_ID = 1001
@@ -101,7 +120,7 @@ class State:
         # Not WAL: a bulk load would be written twice, once to the log and once to the file.
         self.db.execute("PRAGMA journal_mode=PERSIST")
         self.db.execute("PRAGMA synchronous=OFF")   # survives the process, not the machine: enough for a sandbox
-        self.db.execute("PRAGMA cache_size=-65536")
+        self.db.execute("PRAGMA cache_size=-49152")
         self.db.execute("PRAGMA temp_store=MEMORY")
         self.db.executescript(_TABLES)
         self._counted: OrderedDict[tuple[Any, ...], int] = OrderedDict()
@@ -170,6 +189,15 @@ class State:
                 self._counted.popitem(last=False)
         return self._counted[key]
 
+    def condition(self, account: int, name: str) -> str | None:
+        """Return what a control said about the account, such as `migrates_until_ms`, or None."""
+        row = self.db.execute("SELECT value FROM conditions WHERE account=? AND name=?", (account, name)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_condition(self, account: int, name: str, value: str) -> None:
+        """Keep what a control says about the account."""
+        self.db.execute("INSERT OR REPLACE INTO conditions VALUES (?,?,?)", (account, name, value))
+
     # Records -------------------------------------------------------------------------------------------
 
     def record(self, account: int, type_: int, record_id: int, *, archived: bool = False) -> Row | None:
@@ -209,6 +237,21 @@ class State:
             "UPDATE records SET updated_ms=max(updated_ms, ?) WHERE account=? AND type=? AND id=?",
             (at_ms, account, type_, record_id),
         )
+
+    def purge_archived(self, account: int, before_ms: int, now_ms: int) -> None:
+        """Remove for good what was archived at `before_ms` or earlier: nothing brings it back."""
+        gone = self.db.execute(
+            "SELECT type, id FROM records WHERE account=? AND archived=1 AND archived_ms<=?", (account, before_ms)
+        ).fetchall()
+        for type_, record_id in gone:
+            for table in ("records", "history", "archived_links"):
+                self.db.execute(
+                    f"DELETE FROM {table} WHERE account=? AND type=? AND id=?", (account, type_, record_id)
+                )
+            self.db.execute(
+                "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?)",
+                (account, type_, record_id, "purged", None, now_ms),
+            )
 
     def winner_of(self, account: int, type_: int, record_id: int) -> int:
         """Return the record that `record_id` was merged into, however many merges ago; else itself."""

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from werkzeug.wrappers import Response
 
 from connector.adapters.hubspot.sandbox import writes
-from connector.adapters.hubspot.sandbox.call import Call, Route, answer
-from connector.adapters.hubspot.sandbox.errors import VendorError, invalid
-from connector.adapters.hubspot.sandbox.schema import CONTACT, OBJECT_TYPES
+from connector.adapters.hubspot.sandbox.call import Call, Route, answer, place_of, place_token, whole
+from connector.adapters.hubspot.sandbox.errors import invalid, missing_scopes
+from connector.adapters.hubspot.sandbox.schema import BY_NAME, CONTACT, OBJECT_TYPES
 from connector.adapters.hubspot.sandbox.state import props_of
 from connector.adapters.hubspot.sandbox.values import iso, parse_instant
 
@@ -98,32 +98,37 @@ def counted(props: dict[str, str], views: list[View]) -> writes.Values:
 
 
 def list_events(call: Call) -> Response:
-    """Answer a contact's page views as events, newest first; an Enterprise feature, so a switch opens it.
+    """Answer page views as events, newest first or as `sort` says; an Enterprise feature, so a switch opens it.
 
-    Source: https://developers.hubspot.com/docs/api-reference/events-event-analytics-v3/guide, checked 2026-11-22.
+    Source: https://developers.hubspot.com/docs/api-reference/latest/events/retrieve-events/get-events, checked
+    2026-11-22. The older guide knows events of one record only, hence `switches.events_without_object`.
     """
     _need_events(call)
     args = call.request.args
-    contact = args.get("objectId")
-    if contact is None:
-        raise invalid("objectId is required", "REQUIRED_FIELD", at="objectId")
-    kind, limit = args.get("eventType", _PAGE_VIEW), call.limit(1000, default=100)
-    since, until = _instant(call, "occurredAfter", 0), _instant(call, "occurredBefore", 1 << 60)
-    offset = call.after()
-    rows = [] if kind != _PAGE_VIEW else call.state.db.execute(
-        "SELECT v.at_ms, v.number, v.url, v.title FROM page_views v JOIN visitors w USING (account, hutk) "
-        "WHERE account=? AND w.contact=? AND v.at_ms>? AND v.at_ms<? ORDER BY v.at_ms DESC, v.number DESC "
-        "LIMIT ? OFFSET ?",
-        (call.account, contact, since, until, limit + 1, offset),
+    limit, kind = call.limit(1000, default=100), args.get("eventType", _PAGE_VIEW)
+    ascending = [word.lower() for word in call.words("sort")][:1] in (["ascending"], ["occurredat"])
+    contacts, contact = _contacts_asked_for(call)
+    since, until = call.instant("occurredAfter"), call.instant("occurredBefore")
+    at_ms, number = place_of(args.get("after"), "after") or ((0, "0") if ascending else (1 << 61, "0"))
+    if kind != _PAGE_VIEW:
+        contacts, contact = "0", []
+    direction, beyond = ("ASC", ">") if ascending else ("DESC", "<")
+    rows = call.state.db.execute(
+        "SELECT v.at_ms, v.number, v.url, v.title, w.contact FROM page_views v JOIN visitors w USING (account, hutk) "
+        f"WHERE account=? AND {contacts} AND v.at_ms>? AND v.at_ms<? AND (v.at_ms, v.number) {beyond} (?, ?) "
+        f"ORDER BY v.at_ms {direction}, v.number {direction} LIMIT ?",
+        (call.account, *contact, -1 if since is None else since, 1 << 60 if until is None else until,
+         at_ms, whole(number, "after"), limit + 1),
     ).fetchall()
     shown = [
-        {"objectType": "CONTACT", "objectId": contact, "eventType": _PAGE_VIEW, "id": f"{_PAGE_VIEW}-{number}",
+        {"objectType": "CONTACT", "objectId": str(whose), "eventType": _PAGE_VIEW, "id": f"{_PAGE_VIEW}-{number}",
          "occurredAt": iso(at_ms), "properties": {
              "hs_url": url, "hs_page_title": title, "hs_base_url": url.partition("?")[0],
              "hs_url_domain": urlsplit(url).netloc}}
-        for at_ms, number, url, title in rows[:limit]
+        for at_ms, number, url, title, whose in rows[:limit]
     ]
-    return call.page(shown, offset + limit if len(rows) > limit else None)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return call.page(shown, None if last is None else place_token(last[0], last[1]))
 
 
 def list_event_types(call: Call) -> Response:
@@ -132,22 +137,26 @@ def list_event_types(call: Call) -> Response:
     return answer({"eventTypes": [_PAGE_VIEW]})
 
 
+def _contacts_asked_for(call: Call) -> tuple[str, list[int]]:
+    """Return the condition on `w.contact` with its parameters: the record that is named by id or by e-mail."""
+    args, about = call.request.args, call.request.args.get("objectType", "")
+    is_contact = BY_NAME.get(about) is OBJECT_TYPES[CONTACT]
+    if "objectProperty.email" in args:
+        found = call.state.holder(call.account, CONTACT, "email", args["objectProperty.email"])
+        return ("w.contact=?", [found]) if is_contact and found is not None else ("0", [])
+    if "objectId" not in args:
+        if call.switches.events_without_object == "refuse":
+            raise invalid("objectId is required", "REQUIRED_FIELD", at="objectId")
+        return ("1", []) if is_contact or not about else ("0", [])
+    if not about:
+        raise invalid("objectType is required with objectId", "REQUIRED_FIELD", at="objectType")
+    contact = whole(args["objectId"], "objectId")
+    return ("w.contact=?", [contact]) if is_contact else ("0", [])
+
+
 def _need_events(call: Call) -> None:
-    if not call.switches.page_view_events:
-        scope = "business-intelligence"
-        raise VendorError(
-            403, "This app hasn't been granted all required scopes to make this call.", "MISSING_SCOPES",
-            errors=[{"message": "One or more of the following scopes are required.",
-                     "context": {"requiredGranularScopes": [scope]}}],
-        )
-
-
-def _instant(call: Call, name: str, default: int) -> int:
-    given = call.request.args.get(name)
-    try:
-        return default if given is None else parse_instant(given.replace(" ", "+"))
-    except (ValueError, OverflowError) as error:
-        raise invalid(f"{name} is not an instant", "INVALID_DATE", at=name) from error
+    if not call.switches.event_analytics:
+        raise missing_scopes(["business-intelligence"])
 
 
 ROUTES: list[Route] = [

@@ -82,6 +82,10 @@ def normal(prop: Property, value: Any, before: str | None) -> str | None:
         value: What the client sent; numbers and booleans are taken as their text.
         before: The stored text, which a multi-checkbox value with a leading `;` is added to.
 
+    White space around what is no text is refused: https://developers.hubspot.com/changelog/
+    reminder-breaking-change-for-enhanced-validations-for-non-string-properties-in-hubspots-crmobject-apis,
+    checked 2026-11-22.
+
     Raises:
         BadValue: The property cannot hold it.
     """
@@ -92,6 +96,8 @@ def normal(prop: Property, value: Any, before: str | None) -> str | None:
     text = value if isinstance(value, str) else str(value)
     if text == "":
         return None
+    if prop.type != "string" and text != text.strip():
+        raise BadValue("LEADING_TRAILING_WHITESPACE", f'"{text}" includes leading or trailing whitespace.')
     check = _CHECKS.get(prop.type)
     if prop.name == "email":
         return _email(text)
@@ -126,9 +132,9 @@ def _choice(prop: Property, text: str, before: str | None) -> str:
 
 
 def _number(text: str) -> str:
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text.strip()):
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
         raise BadValue("INVALID_INTEGER", f"{text} was not a valid number.")
-    return text.strip()
+    return text
 
 
 def _instant(text: str) -> str:

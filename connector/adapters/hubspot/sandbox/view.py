@@ -13,6 +13,17 @@ from connector.adapters.hubspot.sandbox.state import Row, props_of
 from connector.adapters.hubspot.sandbox.values import iso
 from connector.adapters.hubspot.sandbox.writes import UNKNOWN_SOURCE
 
+_SOURCE_IDS: dict[str, dict[str, Any]] = {
+    "CRM_UI": {"sourceId": "userId:28604240", "updatedByUserId": 28604240},
+    "INTEGRATION": {"sourceId": "25200", "sourceLabel": "sandbox app"},
+    "IMPORT": {"sourceId": "9001"},
+    "FORM": {"sourceId": "form"},
+}
+"""What a version of a value says about its writer, by `sourceType`; sources not named here say nothing more.
+
+Shape: https://github.com/HubSpot/hubspot-api-nodejs/issues/154, checked 2026-11-22; the values are our own.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -88,7 +99,10 @@ class View:
         versions = self.call.state.history(self.call.account, self.type_.id, row[0], name)
         if not versions and value is not None:
             versions = [(value, row[2], props_of(row).get("hs_object_source", UNKNOWN_SOURCE))]
-        return [{"value": text, "timestamp": iso(at_ms), "sourceType": source} for text, at_ms, source in versions]
+        return [
+            {"value": text, "timestamp": iso(at_ms), "sourceType": source, **_SOURCE_IDS.get(source, {})}
+            for text, at_ms, source in versions
+        ]
 
     def _add_associations(self, rows: list[Row], shown: list[dict[str, Any]]) -> None:
         by_id = {one["id"]: one for one in shown}

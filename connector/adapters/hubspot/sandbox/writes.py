@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.adapters.hubspot.sandbox import links
+from connector.adapters.hubspot.sandbox import links, pipelines, rules
 from connector.adapters.hubspot.sandbox.call import Call, type_named, whole
-from connector.adapters.hubspot.sandbox.errors import VendorError, bad_values, contact_exists, invalid, value_taken
+from connector.adapters.hubspot.sandbox.errors import (
+    VendorError,
+    bad_values,
+    contact_exists,
+    invalid,
+    locked,
+    not_found,
+    value_taken,
+)
 from connector.adapters.hubspot.sandbox.schema import (
     CONTACT,
     DEAL,
@@ -50,11 +58,12 @@ def create(call: Call, type_: ObjectType, sent: Any, associations: Any = None) -
     if missing:
         message = f"Error creating {type_.singular.upper()}. Some required properties were not set."
         raise invalid(message, "REQUIRED_PROPERTY", properties=missing)
+    _refuse_broken_rules(call, type_, values, values, creating=True)
     _claimable(call, type_, values, None)
     targets = _targets(call, type_, associations)
     props: dict[str, str] = {"hs_object_source": call.source}
     values = {**_UNSAID.get(type_.id, {}), **values}
-    values |= _derived(type_, values, call.now_ms)
+    values |= _derived(call, type_, values)
     props |= {name: value for name, value in values.items() if value is not None}
     record_id = call.state.take_ids(call.account)
     call.state.add_record(call.account, type_.id, record_id, call.now_ms, props)
@@ -74,6 +83,7 @@ def update(call: Call, type_: ObjectType, row: Row, sent: Any) -> None:
     """
     before: dict[str, str] = props_of(row)
     values = checked(call, type_, sent, before)
+    _refuse_broken_rules(call, type_, values, before | values, creating=False)
     _keep_stage_forward(call, type_, values, before)
     _claimable(call, type_, values, row[0])
     store(call, type_, row, values)
@@ -83,7 +93,7 @@ def store(call: Call, type_: ObjectType, row: Row, values: Values) -> None:
     """Store checked values on a record: its history, unique values and what HubSpot derives from them."""
     before: dict[str, str] = props_of(row)
     changed = {name: value for name, value in values.items() if value != before.get(name)}
-    changed |= _derived(type_, changed, call.now_ms)
+    changed |= _derived(call, type_, changed)
     after = {name: value for name, value in (before | changed).items() if value is not None}
     for name, value in changed.items():
         call.state.remember(
@@ -99,18 +109,52 @@ def store(call: Call, type_: ObjectType, row: Row, values: Values) -> None:
 
 
 def archive(call: Call, type_: ObjectType, record_id: int) -> bool:
-    """Archive a record and let go of its unique values and associations; False when there is none."""
+    """Archive a record and let go of its unique values and associations; False when there is none.
+
+    For 90 days `restore` brings it back with both.
+    """
     row = call.state.record(call.account, type_.id, record_id)
     if row is None:
         return False
     release_all(call, type_, row)
-    links.remove_all(call, type_.id, record_id)
+    links.archive_all(call, type_.id, record_id)
     call.state.db.execute(
         "UPDATE records SET archived=1, archived_ms=?, updated_ms=max(updated_ms, ?) "
         "WHERE account=? AND type=? AND id=?",
         (call.now_ms, call.now_ms, call.account, type_.id, record_id),
     )
     return True
+
+
+def restore(call: Call, type_: ObjectType, record_id: int) -> None:
+    """Bring an archived record back as it was, associations included, as a person does in HubSpot: its API cannot.
+
+    Source: https://knowledge.hubspot.com/records/restore-deleted-records, checked 2026-11-22.
+
+    Raises:
+        VendorError: 404 it is not in the archive; 409 somebody else has its e-mail or unique value by now.
+    """
+    row = call.state.record(call.account, type_.id, record_id, archived=True)
+    if row is None:
+        raise not_found(record_id)
+    props = props_of(row)
+    _claimable(call, type_, props, record_id)
+    call.state.db.execute(
+        "UPDATE records SET archived=0, archived_ms=NULL, updated_ms=max(updated_ms, ?) "
+        "WHERE account=? AND type=? AND id=?", (call.now_ms, call.account, type_.id, record_id),
+    )
+    for name, value in _claims(call, type_, props):
+        call.state.claim(call.account, type_.id, name, value, record_id)
+    links.restore_all(call, type_.id, record_id)
+
+
+def refuse_locked(call: Call, type_: ObjectType, record_id: int) -> None:
+    """Raise VendorError (423) while a control keeps the record locked."""
+    if call.state.db.execute(
+        "SELECT 1 FROM locks WHERE account=? AND type=? AND id=? AND until_ms>?",
+        (call.account, type_.id, record_id, call.now_ms),
+    ).fetchone() is not None:
+        raise locked()
 
 
 def release_all(call: Call, type_: ObjectType, row: Row) -> None:
@@ -128,6 +172,8 @@ def checked(call: Call, type_: ObjectType, sent: Any, before: dict[str, str]) ->
     values: Values = {}
     faults = []
     for name, value in sent.items():
+        if call.switches.unwritable_property == "ignore" and (name not in known or known[name].read_only):
+            continue
         try:
             values[name] = _checked_one(call, known.get(name), name, value, before.get(name))
         except BadValue as error:
@@ -148,6 +194,14 @@ def _checked_one(call: Call, prop: Property | None, name: str, value: Any, befor
     if name == "hubspot_owner_id" and stored is not None and not _is_owner(call, stored):
         raise BadValue("INVALID_OWNER_ID", f"{stored[:30]} is not an owner of this account.")
     return stored
+
+
+def _refuse_broken_rules(
+    call: Call, type_: ObjectType, written: Values, after: dict[str, Any], *, creating: bool,
+) -> None:
+    faults = rules.broken(call, type_, written, after, creating=creating)
+    if faults:
+        raise bad_values(faults, call.portal_id)
 
 
 def _is_owner(call: Call, text: str) -> bool:
@@ -176,9 +230,9 @@ def _keep_stage_forward(call: Call, type_: ObjectType, values: Values, before: d
     del values["lifecyclestage"]
 
 
-def _derived(type_: ObjectType, values: dict[str, Any], now_ms: int) -> Values:
+def _derived(call: Call, type_: ObjectType, values: dict[str, Any]) -> Values:
     """Return what HubSpot sets by itself when these values change."""
-    now, derived = iso(now_ms), Values()
+    now, derived = iso(call.now_ms), Values()
     stage = values.get("lifecyclestage")
     if stage is not None:
         derived[f"hs_lifecyclestage_{stage}_date"] = now
@@ -188,8 +242,8 @@ def _derived(type_: ObjectType, values: dict[str, Any], now_ms: int) -> Values:
     if type_.id == CONTACT and values.get("hubspot_owner_id"):
         derived["hubspot_owner_assigneddate"] = now
     if type_.id == DEAL and values.get("dealstage"):
-        derived["hs_is_closed"] = "true" if values["dealstage"] in ("closedwon", "closedlost") else "false"
-        derived["hs_is_closed_won"] = "true" if values["dealstage"] == "closedwon" else "false"
+        closed, won = pipelines.is_closed(call, values["dealstage"])
+        derived["hs_is_closed"], derived["hs_is_closed_won"] = str(closed).lower(), str(won).lower()
     if type_.id == TASK and "hs_task_status" in values:
         done = values["hs_task_status"] == "COMPLETED"
         derived["hs_task_is_completed"] = "true" if done else "false"

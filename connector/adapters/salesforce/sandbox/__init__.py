@@ -2,13 +2,12 @@
 
 It keeps one org per account, each in a SQLite file. Let in are client `sandbox-<account>` with secret
 `secret-sandbox-<account>`, refresh token `refresh-sandbox-<account>` and session id `session-sandbox-<account>`.
-It shares no code with the adapter that is tested against it.
+A JWT is signed with the key at `/_sandbox/jwt`. It shares no code with the adapter that is tested against it.
 
-Where it is not the vendor: text compares without regard to case for ASCII only; a JWT's signature is not checked; a
-new field is visible to all until a FieldPermissions record hides it; wide rows do not shrink a page; formulas, record
-types, currencies and the compound address fields do not exist; child subqueries, Bulk jobs and merges are refused or
-missing. Duplicate rules, validation rules and row locks come as faults with a `body` of the vendor's shape
-(`/_sandbox/faults`, status 400, or 200 for the rows of a collection call).
+Where it is not the vendor: text compares without regard to case for ASCII only; a new field is visible to all until a
+FieldPermissions record hides it; only a switch shrinks a page; formulas, record types, currencies and the compound
+address fields do not exist; TYPEOF is refused. What no call of the vendor's brings about (rules,
+locks, transactions that run long, switches) is set under `/_sandbox/`, see `controls`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ class Call:
         body: The parsed JSON body, None when there was none.
         headers: By lower-case name.
         version: The API version of the address, such as `v62.0`.
+        data: The body's bytes, for what is not JSON.
     """
 
     org: Org
@@ -31,6 +32,7 @@ class Call:
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    data: bytes = b""
 
     @property
     def record(self) -> dict[str, Any]:

@@ -36,8 +36,20 @@ def run(call: Call, execute: Execute) -> Answer:
         raise SalesforceError(
             "LIMIT_EXCEEDED", f"The request cannot contain more than {MOST_SUBREQUESTS} subrequests"
         )
+    most = call.org.switches.composite_queries
+    if most and sum(map(_is_query, requests)) > most:
+        raise SalesforceError(
+            "LIMIT_EXCEEDED", f"The request cannot contain more than {most} query or sObject collection subrequests"
+        )
     results = _run_parts(call, requests, execute, atomic=is_true(call.record.get("allOrNone", False)))
+    if not call.org.switches.is_composite_answer_in_order:
+        results.reverse()
     return Answer(200, {"compositeResponse": results})
+
+
+def _is_query(part: Mapping[str, Any]) -> bool:
+    path = urlsplit(str(part.get("url", ""))).path
+    return "/query" in path or "/composite/sobjects" in path
 
 
 def run_graphs(call: Call, execute: Execute) -> Answer:

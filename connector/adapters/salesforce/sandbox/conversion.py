@@ -1,27 +1,21 @@
 """Lead conversion: at the vendor it is a SOAP call or Apex, there is no REST resource for it.
 
-Served here are SOAP `convertLead`, and `POST /services/apexrest/convertLead {leadId, convertedStatus, …}`, which
-stands for a small Apex class of the org's own, as many orgs have one; it is no address of the vendor's.
+It is served as both, see `soap`.
 """
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from xml.sax.saxutils import escape
 
-from connector.adapters.salesforce.sandbox import writes
-from connector.adapters.salesforce.sandbox.calls import Answer, Call, is_true
-from connector.adapters.salesforce.sandbox.errors import RequestBodyError, SalesforceError
+from connector.adapters.salesforce.sandbox import histories, writes
+from connector.adapters.salesforce.sandbox.calls import is_true
+from connector.adapters.salesforce.sandbox.errors import SalesforceError
 from connector.adapters.salesforce.sandbox.objects import STAGES
 from connector.adapters.salesforce.sandbox.org import Org, Row
-from connector.adapters.salesforce.sandbox.rules import CONVERTED, add_lead_history, mirrored_person
+from connector.adapters.salesforce.sandbox.rules import CONVERTED, mirrored_person
 
-_SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
-_PARTNER = "urn:partner.soap.sforce.com"
 _TO_CONTACT = ("LastName", "FirstName", "Salutation", "Title", "Phone", "MobilePhone", "Fax", "Email", "LeadSource",
                "Description", "HasOptedOutOfEmail", "HasOptedOutOfFax", "DoNotCall")
 _TO_ACCOUNT = ("Phone", "Fax", "Website", "Industry", "AnnualRevenue", "NumberOfEmployees", "Rating")
@@ -61,9 +55,9 @@ def convert(org: Org, wish: Mapping[str, Any]) -> dict[str, str | None]:
     )
     org.update_row("Lead", lead["Id"], {
         "IsConverted": 1, "Status": status, "ConvertedDate": org.today().isoformat(), "ConvertedAccountId": account_id,
-        "ConvertedContactId": contact_id, "ConvertedOpportunityId": opportunity_id, **_stamps(org),
+        "ConvertedContactId": contact_id, "ConvertedOpportunityId": opportunity_id, **org.stamps(lead_type),
     })
-    add_lead_history(org, lead["Id"], "leadConverted", None, None)
+    histories.add(org, "Lead", lead["Id"], "leadConverted")
     _follow(org, lead["Id"], contact_id)
     return {"leadId": lead["Id"], "accountId": account_id, "contactId": contact_id, "opportunityId": opportunity_id}
 
@@ -87,91 +81,16 @@ def _opportunity(org: Org, lead: Row, name: str, account_id: str, contact_id: st
     return opportunity_id
 
 
-def _stamps(org: Org) -> Row:
-    now = org.now_text()
-    return {"LastModifiedDate": now, "LastModifiedById": org.user_id, "SystemModstamp": now}
-
-
 def _follow(org: Org, lead_id: str, contact_id: str) -> None:
     contact = org.row("Contact", contact_id) or {}
     for member in list(org.rows("CampaignMember", '"LeadId" = ?', lead_id)):
         changes = {"ContactId": contact_id, "LeadOrContactId": contact_id, "Type": "Contact"}
-        org.update_row("CampaignMember", member["Id"], {**changes, **mirrored_person(org, contact), **_stamps(org)})
+        org.update_row("CampaignMember", member["Id"], {**changes, **mirrored_person(org, contact),
+                                                       **org.stamps(org.objects["CampaignMember"])})
     for activity in ("Task", "Event"):
         for row in list(org.rows(activity, '"WhoId" = ?', lead_id)):
             moved = {"WhoId": contact_id, "AccountId": contact.get("AccountId")}
-            org.update_row(activity, row["Id"], {**moved, **_stamps(org)})
+            org.update_row(activity, row["Id"], {**moved, **org.stamps(org.objects[activity])})
     for link in list(org.rows("ContentDocumentLink", '"LinkedEntityId" = ? AND "IsDeleted" = 0', lead_id)):
         copied = {**link, "Id": org.next_id("06A"), "LinkedEntityId": contact_id, "SystemModstamp": org.now_text()}
         org.insert_row("ContentDocumentLink", copied)
-
-
-def apex_rest(call: Call) -> Answer:
-    """`POST /services/apexrest/convertLead`: the ids, or the vendor's error list."""
-    try:
-        with call.org.transaction():
-            return Answer(200, {**convert(call.org, call.record), "success": True})
-    except RequestBodyError as error:
-        return Answer(400, error.as_rest())
-    except SalesforceError as error:
-        return Answer(400, error.as_rest())
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a SOAP request says: the session, and the leads to convert; None for another operation."""
-
-    session_id: str
-    leads: list[dict[str, str]] | None
-
-
-def read_envelope(data: bytes) -> Envelope | None:
-    """Return what a SOAP request says, or None when it is not XML."""
-    try:
-        root = ET.fromstring(data)
-    except ET.ParseError:
-        return None
-    session = next((one.text or "" for one in root.iter() if _local(one) == "sessionId"), "")
-    operation = next((one for one in root.iter() if _local(one) == "convertLead"), None)
-    leads = None if operation is None else [
-        {_local(part): part.text or "" for part in one} for one in operation if _local(one) == "leadConverts"
-    ]
-    return Envelope(session.strip(), leads)
-
-
-def _local(element: ET.Element) -> str:
-    return element.tag.rpartition("}")[2]
-
-
-def soap(org: Org, envelope: Envelope) -> bytes:
-    """Carry out a SOAP `convertLead` and return the answer's XML; each lead has its own result."""
-    if envelope.leads is None:
-        return fault("sf:UNKNOWN_EXCEPTION", "UNKNOWN_EXCEPTION: this sandbox serves convertLead only")
-    results = ""
-    for wish in envelope.leads:
-        try:
-            with org.transaction():
-                made = convert(org, wish)
-        except SalesforceError as error:
-            results += (f"<result><errors><message>{escape(error.message)}</message>"
-                        f"<statusCode>{error.code}</statusCode></errors><success>false</success></result>")
-        else:
-            ids = "".join(
-                f"<{name}>{one}</{name}>" if one else f'<{name} xsi:nil="true"/>' for name, one in sorted(made.items())
-            )
-            results += f"<result>{ids}<success>true</success></result>"
-    return _enveloped(f'<convertLeadResponse xmlns="{_PARTNER}">{results}</convertLeadResponse>')
-
-
-def fault(code: str, message: str) -> bytes:
-    """Return a SOAP fault's XML."""
-    return _enveloped(f"<soapenv:Fault><faultcode>{code}</faultcode><faultstring>{escape(message)}</faultstring>"
-                      "</soapenv:Fault>")
-
-
-def _enveloped(body: str) -> bytes:
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{_SOAP}" '
-        f'xmlns:sf="urn:fault.partner.soap.sforce.com" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
-        f"<soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
-    ).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from connector.adapters.salesforce.sandbox.bulk_jobs import made_today
 from connector.adapters.salesforce.sandbox.org import Org
 from connector.adapters.salesforce.sandbox.schema import Field, SObject
 
@@ -11,11 +12,6 @@ OLDEST_VERSION, NEWEST_VERSION = 31, 68
 """API versions served.
 
 Source: developer.salesforce.com/docs/platform/ajax/guide/sforce-api-ajax-eol.html, checked 2026-11-22.
-"""
-DAILY_CALLS = 15_000
-"""A Developer Edition's daily API calls.
-
-Source: github.com/api-evangelist/salesforce, rate-limits/salesforce-rate-limits.yml, checked 2026-11-22.
 """
 
 _SOAP_TYPES = {
@@ -40,23 +36,24 @@ def versions() -> list[dict[str, str]]:
 
 def resources(version: str) -> dict[str, str]:
     """Return what `GET /services/data/vNN.0/` lists."""
-    names = ("sobjects", "query", "queryAll", "composite", "limits", "tooling")
+    names = ("sobjects", "query", "queryAll", "composite", "limits", "tooling", "jobs")
     return {name: f"/services/data/{version}/{name}" for name in names}
 
 
 def limits(org: Org) -> dict[str, dict[str, int]]:
     """Return the org's limits with what is left of them."""
-    left = max(0, DAILY_CALLS - org.api_calls)
-    untouched = {"DailyBulkV2QueryJobs": 10_000, "DailyBulkApiBatches": 15_000, "DataStorageMB": 1024,
+    used = {"DailyApiRequests": (org.switches.daily_calls, org.api_calls),
+            "DailyBulkV2QueryJobs": (org.switches.bulk_query_jobs, made_today(org, "query"))}
+    untouched = {"DailyBulkApiBatches": 15_000, "DataStorageMB": 1024,
                  "FileStorageMB": 1024, "SingleEmail": 5000, "DailyAsyncApexExecutions": 250_000}
-    return {"DailyApiRequests": {"Max": DAILY_CALLS, "Remaining": left},
+    return {**{name: {"Max": most, "Remaining": max(0, most - spent)} for name, (most, spent) in used.items()},
             **{name: {"Max": most, "Remaining": most} for name, most in untouched.items()}}
 
 
 def global_describe(org: Org, version: str) -> dict[str, Any]:
     """Return what `GET sobjects` lists."""
     return {"encoding": "UTF-8", "maxBatchSize": 200,
-            "sobjects": [_object_head(one, version) for one in org.objects.values()]}
+            "sobjects": [_object_head(one, version) for one in org.visible_objects]}
 
 
 def _object_head(one: SObject, version: str) -> dict[str, Any]:
@@ -79,7 +76,7 @@ def describe_object(org: Org, one: SObject, version: str) -> dict[str, Any]:
         {"cascadeDelete": False, "childSObject": child.name, "deprecatedAndHidden": False, "field": f.name,
          "junctionIdListNames": [], "junctionReferenceTo": [], "relationshipName": f.child_relationship or None,
          "restrictedDelete": False}
-        for child in org.objects.values() for f in child.visible_fields if one.name in f.reference_to
+        for child in org.visible_objects for f in child.visible_fields if one.name in f.reference_to
     ]
     return {**_object_head(one, version), "childRelationships": children, "recordTypeInfos": [],
             "fields": [describe_field(f) for f in one.visible_fields]}

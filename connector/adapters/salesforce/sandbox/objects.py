@@ -7,6 +7,7 @@ known source are cited where they are kept.
 
 from __future__ import annotations
 
+from connector.adapters.salesforce.sandbox.objects_activity import email_objects, history_objects
 from connector.adapters.salesforce.sandbox.schema import (
     READ_ONLY,
     Field,
@@ -309,13 +310,6 @@ def _content() -> tuple[SObject, ...]:
 
 
 def _rest() -> tuple[SObject, ...]:
-    history = sobject(
-        "LeadHistory", "017", "Lead History", "Lead History",
-        reference("LeadId", "Lead ID", "Lead", "Histories"), text("Field", "Changed Field"),
-        text("DataType", "Datatype"), Field("OldValue", "anyType", "Old Value", 255),
-        Field("NewValue", "anyType", "New Value", 255),
-        system=("IsDeleted", "CreatedDate", "CreatedById"), createable=False, updateable=False, deletable=False,
-    )
     status = sobject(
         "LeadStatus", "01J", "Lead Status Value", "Lead Status Value",
         text("MasterLabel", "Master Label"), text("ApiName", "API Name"), number("SortOrder", "Sort Order", type="int"),
@@ -345,14 +339,15 @@ def _rest() -> tuple[SObject, ...]:
         flag("PermissionsRead", "Read Access"), flag("PermissionsEdit", "Edit Access"),
         system=("SystemModstamp",), deletable=False,
     )
-    return history, status, group, organization, permission
+    return status, group, organization, permission
 
 
 def standard_objects() -> dict[str, SObject]:
     """Return a bare org's objects by API name, fresh, so that an org can add its own fields to them."""
     everything = (
         _lead(), _contact(), _account(), _user(), _campaign(), _campaign_member(), _campaign_member_status(), _task(),
-        _event(), _opportunity(), _opportunity_contact_role(), *_content(), *_rest(),
+        _event(), _opportunity(), _opportunity_contact_role(), *_content(), *email_objects(), *history_objects(),
+        *_rest(),
     )
     return {one.name: one for one in everything}
 

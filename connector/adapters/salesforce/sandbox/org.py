@@ -21,7 +21,10 @@ from connector.adapter_kit.sandbox.ids import checksum, salesforce_id
 from connector.adapter_kit.sandbox.server import SandboxClock
 from connector.adapters.salesforce.sandbox.errors import SalesforceError
 from connector.adapters.salesforce.sandbox.objects import LEAD_STATUSES, product_fields, standard_objects
+from connector.adapters.salesforce.sandbox.options import Options
 from connector.adapters.salesforce.sandbox.schema import Field, SObject
+from connector.adapters.salesforce.sandbox.switches import Switches
+from connector.adapters.salesforce.sandbox.tables import create_tables
 from connector.adapters.salesforce.sandbox.values import datetime_text
 
 Row = dict[str, Any]
@@ -32,14 +35,6 @@ ARCHIVED_AFTER_DAYS = 365
 Source: developer.salesforce.com/docs, sforce_api_guidelines_archive, checked 2026-11-22.
 """
 
-_LOOKUPS: tuple[tuple[str, str], ...] = (
-    ("Lead", "Email"), ("Contact", "Email"), ("Contact", "AccountId"), ("CampaignMember", "CampaignId"),
-    ("CampaignMember", "LeadId"), ("CampaignMember", "ContactId"), ("CampaignMemberStatus", "CampaignId"),
-    ("Task", "WhoId"), ("Event", "WhoId"), ("LeadHistory", "LeadId"), ("ContentDocumentLink", "LinkedEntityId"),
-    ("ContentDocumentLink", "ContentDocumentId"), ("OpportunityContactRole", "OpportunityId"),
-    ("OpportunityContactRole", "ContactId"), ("Opportunity", "AccountId"),
-)
-
 
 class Org:
     """One account's records and fields. Not safe for threads by itself: callers hold the sandbox's lock.
@@ -48,21 +43,32 @@ class Org:
         account: The name that credentials carry.
         objects: The org's sObjects by API name, custom fields included.
         db: The open database.
-        api_calls: Calls answered since the start, for `Sforce-Limit-Info`.
+        switches: What is unverified about the vendor, and what this org lacks; not kept over a restart.
+        stamped_at: The moment whose stamps are written while a long transaction is committed, else None.
+        options: How the request that is being answered wants its writes done.
+        rules: What the administrator set up, see `admin_rules`.
+        locks: Ids of rows that another transaction holds, and until when; not kept over a restart.
+        looked_in_bin_at: When the recycle bin was last tidied; None, look at the next request.
     """
 
     def __init__(self, account: str, path: Path, clock: SandboxClock, *, prepared: bool = True) -> None:
         self.account = account
         self.path = path
         self.clock = clock
-        self.api_calls = 0
         self.objects = standard_objects()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.db.execute("PRAGMA journal_mode = WAL")
         # State must survive a restart of the sandbox, not a power cut: waiting for the disk buys nothing.
         self.db.execute("PRAGMA synchronous = OFF")
-        self.db.execute("PRAGMA cache_size = -131072")
+        self.db.execute("PRAGMA cache_size = -65536")
+        self.switches = Switches()
+        self.stamped_at: datetime | None = None
+        self.looked_in_bin_at: datetime | None = None
+        self.options = Options()
+        self.rules: list[dict[str, Any]] = []
+        self.locks: dict[str, datetime] = {}
+        self._calls: dict[int, int] = {}
         self._savepoints = 0
         self._schema_touched = False
         if self.db.execute("SELECT count(*) FROM sqlite_master WHERE name = '_field'").fetchone()[0]:
@@ -70,14 +76,40 @@ class Org:
         else:
             with self.transaction():
                 self._create(prepared=prepared)
+        self.load_rules()
         self.time_zone = ZoneInfo(self.db.execute('SELECT "TimeZoneSidKey" FROM "Organization"').fetchone()[0])
+
+    # Calls and rules ------------------------------------------------------------------------------------
+
+    @property
+    def api_calls(self) -> int:
+        """Calls counted in the last 24 hours, hour by hour; not kept over a restart."""
+        self._calls = {hour: count for hour, count in self._calls.items() if self._hour() - 24 < hour <= self._hour()}
+        return sum(self._calls.values())
+
+    def count_call(self) -> None:
+        """Count one call now."""
+        self._calls[self._hour()] = self._calls.get(self._hour(), 0) + 1
+
+    def _hour(self) -> int:
+        return int(self.clock.now().timestamp() // 3600)
+
+    def load_rules(self) -> None:
+        """Read the administrator's rules anew."""
+        self.rules = [orjson.loads(row[0]) for row in self.db.execute("SELECT definition FROM _rule ORDER BY id")]
 
     # Schema ---------------------------------------------------------------------------------------------
 
     def sobject(self, name: str) -> SObject | None:
         """Return the object of that API name, whatever its case, or None."""
         wanted = name.lower()
-        return self.objects.get(name) or next((o for o in self.objects.values() if o.name.lower() == wanted), None)
+        found = self.objects.get(name) or next((o for o in self.objects.values() if o.name.lower() == wanted), None)
+        return None if found is None or found.name in self.switches.missing_objects else found
+
+    @property
+    def visible_objects(self) -> list[SObject]:
+        """The objects this org has, in describe's order."""
+        return [one for one in self.objects.values() if one.name not in self.switches.missing_objects]
 
     def by_prefix(self, record_id: str) -> SObject | None:
         """Return the object whose records have ids like `record_id`, or None."""
@@ -96,6 +128,38 @@ class Org:
             self.db.execute(f'CREATE INDEX "{sobject.name}_{field.name}" ON "{sobject.name}" ("{field.name}")')
         sobject.add(field)
         return field_id
+
+    def remove_field(self, field_id: str) -> None:
+        """Delete a custom field with its values, as an administrator would; harmless when there is none of that id."""
+        found = next((one for one in self.custom_fields() if one[0] == field_id), None)
+        if found is not None:
+            _, name, field = found
+            self.db.execute(f'DROP INDEX IF EXISTS "{name}_{field.name}"')
+            self.db.execute(f'ALTER TABLE "{name}" DROP COLUMN "{field.name}"')
+            self.db.execute("DELETE FROM _field WHERE id = ?", (field_id,))
+            self.reload_schema()
+
+    def change_field(self, field_id: str, field: Field) -> None:
+        """Give a custom field another definition under its name; values that the new type cannot hold are lost."""
+        name, old = next((name, old) for known, name, old in self.custom_fields() if known == field_id)
+        numbers = ("int", "double", "currency", "percent")
+        kept = f'"{old.name}"'
+        if (field.type in numbers) != (old.type in numbers) or "boolean" in (field.type, old.type):
+            # A text that reads as a number back from one is one.
+            number = f'CAST("{old.name}" AS REAL)'
+            kept = f'CASE WHEN CAST({number} AS TEXT) = "{old.name}" THEN {number} END' if field.type in numbers else (
+                "0" if field.type == "boolean" else f'CAST("{old.name}" AS TEXT)'
+            )
+        self.db.execute(f'DROP INDEX IF EXISTS "{name}_{old.name}"')
+        self.db.execute(f'ALTER TABLE "{name}" ADD COLUMN {replace(field, name="_changed").sql_column}')
+        self.db.execute(f'UPDATE "{name}" SET "_changed" = {kept}')
+        self.db.execute(f'ALTER TABLE "{name}" DROP COLUMN "{old.name}"')
+        self.db.execute(f'ALTER TABLE "{name}" RENAME COLUMN "_changed" TO "{field.name}"')
+        if field.unique or field.external_id:
+            self.db.execute(f'CREATE INDEX "{name}_{field.name}" ON "{name}" ("{field.name}")')
+        definition = {one: getattr(field, one) for one in field.__slots__}
+        self.db.execute("UPDATE _field SET definition = ? WHERE id = ?", (orjson.dumps(definition), field_id))
+        self.reload_schema()
 
     def custom_fields(self) -> list[tuple[str, str, Field]]:
         """Return every custom field as (CustomField id, object, field)."""
@@ -117,26 +181,7 @@ class Org:
             self.objects[sobject].add(replace(known, picklist=words, default=default))
 
     def _create(self, *, prepared: bool) -> None:
-        self.db.execute("CREATE TABLE _field (id TEXT PRIMARY KEY, sobject TEXT NOT NULL, definition BLOB NOT NULL)")
-        self.db.execute(
-            "CREATE TABLE _picklist (sobject TEXT, field TEXT, picklist BLOB, PRIMARY KEY (sobject, field))"
-        )
-        self.db.execute("CREATE TABLE _sequence (last INTEGER NOT NULL)")
-        self.db.execute("INSERT INTO _sequence VALUES (0)")
-        self.db.execute(
-            "CREATE TABLE _locator (id TEXT PRIMARY KEY, soql TEXT NOT NULL, show_all INTEGER NOT NULL,"
-            " total INTEGER NOT NULL, first_page BLOB NOT NULL, row_numbers BLOB, expires_at TEXT NOT NULL)"
-        )
-        for one in self.objects.values():
-            columns = ", ".join(f.sql_column for f in one.stored_fields if f.name != "Id")
-            own = '_row INTEGER PRIMARY KEY, "Id" TEXT NOT NULL UNIQUE'
-            self.db.execute(f'CREATE TABLE "{one.name}" ({own}, {columns})')
-            if "SystemModstamp" in one.fields:
-                # IsDeleted is in the index so that an incremental query and its count need no table look-up.
-                last = ', "IsDeleted"' if "IsDeleted" in one.fields else ""
-                self.db.execute(f'CREATE INDEX "{one.name}_changed" ON "{one.name}" ("SystemModstamp", "Id"{last})')
-        for table, column in _LOOKUPS:
-            self.db.execute(f'CREATE INDEX "{table}_{column}" ON "{table}" ("{column}")')
+        create_tables(self.db, self.objects.values())
         if prepared:
             for object_name, field in product_fields():
                 self.add_field(self.objects[object_name], field)
@@ -196,8 +241,8 @@ class Org:
     # Time and ids ---------------------------------------------------------------------------------------
 
     def now_text(self) -> str:
-        """Return the sandbox's now as stored: whole seconds, as the vendor keeps every stamp."""
-        return datetime_text(self.clock.now())
+        """Return the stamp of what is written now: whole seconds, as the vendor keeps every stamp."""
+        return datetime_text(self.stamped_at or self.clock.now())
 
     def today(self) -> date:
         """Return today's date in the org's time zone."""
@@ -232,6 +277,12 @@ class Org:
         return first_15 + checksum(first_15)
 
     # Rows -----------------------------------------------------------------------------------------------
+
+    def stamps(self, sobject: SObject) -> Row:
+        """Return what a change now sets in the system fields that the object has."""
+        now = self.now_text()
+        stamps = {"LastModifiedDate": now, "LastModifiedById": self.user_id, "SystemModstamp": now}
+        return {name: value for name, value in stamps.items() if name in sobject.fields}
 
     def insert_row(self, table: str, values: Mapping[str, Any]) -> None:
         """Store one row as it is; a row with the same id is replaced."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.adapters.salesforce.sandbox.errors import SalesforceError
@@ -28,7 +28,10 @@ FIELDS_LIMIT = 200
 
 @dataclass(slots=True)
 class Plan:
-    """One query, compiled: the SQL's parts and how its rows become records."""
+    """One query, compiled: the SQL's parts and how its rows become records.
+
+    `columns` is what the SQL selects, ids of parents included; `chosen` is what the query text asks for, in its order.
+    """
 
     scope: Scope
     select: Select
@@ -42,6 +45,8 @@ class Plan:
     root: Node
     aggregate: bool
     count_only: bool
+    chosen: list[Column]
+    children: list[Child]
 
     def sql(self, columns: str, *, tail: str = "") -> str:
         """Return the whole statement with those columns."""
@@ -49,9 +54,21 @@ class Plan:
                 f"WHERE {self.where}{self.group}{self.having}{tail}")
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A subquery: the name of the list of children, their own plan, and the field that points at the parent."""
+
+    relationship: str
+    plan: Plan
+    field: str
+
+
 def compile_query(org: Org, soql: str, *, show_all: bool, version: str) -> Plan:
     """Return the plan of a query; raises the vendor's error when the query makes no sense in this org."""
-    select = parse(soql)
+    return _compiled(org, soql, parse(soql), show_all=show_all, version=version)
+
+
+def _compiled(org: Org, soql: str, select: Select, *, show_all: bool, version: str) -> Plan:
     compiler = Compiler(org, soql, show_all=show_all, version=version)
     scope = compiler.scope(select)
     calls = [item for item in select.items if isinstance(item, Operand) and item.is_call]
@@ -59,14 +76,42 @@ def compile_query(org: Org, soql: str, *, show_all: bool, version: str) -> Plan:
     count_only = aggregate and not select.group and len(select.items) == 1 and _is_bare_count(select.items[0])
     _check_limits(compiler, select, scope)
     root = Node("", scope.sobject.name)
-    columns = (_aggregate_columns if aggregate else _plain_columns)(compiler, scope, select, root)
+    chosen: list[Column] = []
+    if aggregate:
+        columns = _aggregate_columns(compiler, scope, select, root)
+    else:
+        columns = _plain_columns(compiler, scope, select, root, chosen)
+    children = [_child(org, soql, compiler, scope, one, show_all=show_all, version=version)
+                for one in select.items if isinstance(one, Select)]
+    if children and aggregate:
+        raise compiler.error(select.entity, "MALFORMED_QUERY", "Aggregate queries take no subqueries")
     where = compiler.where(scope, select)
     group = [compiler.column(scope, name).sql for name in select.group]
     having = f" HAVING {compiler.condition(scope, select.having, having=True)}" if select.having else ""
     order = _order(compiler, scope, select)
     return Plan(
         scope, select, columns, " ".join(scope.joins), where, f" GROUP BY {', '.join(group)}" if group else "", having,
-        order, compiler.parameters, root, aggregate, count_only,
+        order, compiler.parameters, root, aggregate, count_only, chosen, children,
+    )
+
+
+def _child(
+    org: Org, soql: str, compiler: Compiler, scope: Scope, select: Select, *, show_all: bool, version: str,
+) -> Child:
+    wanted = select.entity.text.lower()
+    for child in org.visible_objects:
+        for field in child.visible_fields:
+            if field.child_relationship.lower() == wanted and scope.sobject.name in field.reference_to:
+                own = replace(select, entity=Name(child.name, select.entity.line, select.entity.column))
+                plan = _compiled(org, soql, own, show_all=show_all, version=version)
+                if plan.aggregate or plan.children:
+                    raise compiler.error(select.entity, "MALFORMED_QUERY", "a subquery selects fields only")
+                return Child(field.child_relationship, plan, field.name)
+    raise compiler.error(
+        select.entity, "INVALID_TYPE",
+        f"Didn't understand relationship '{select.entity.text}' in FROM part of query call. If you are attempting to "
+        "use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference "
+        "your WSDL or the describe call for the appropriate names.",
     )
 
 
@@ -87,9 +132,6 @@ def _check_limits(compiler: Compiler, select: Select, scope: Scope) -> None:
             "Implementation restriction: ContentDocumentLink requires a filter by a single Id on ContentDocumentId or "
             "LinkedEntityId using the equals operator or multiple Id's using the IN operator.",
         )
-    if any(isinstance(i, Select) for i in select.items):
-        # The vendor serves these; this sandbox does not, and says so in the vendor's own way of refusing.
-        raise compiler.error(select.entity, "MALFORMED_QUERY", "child relationship queries are not served here")
 
 
 def _names_one(where: Condition | None) -> bool:
@@ -101,7 +143,9 @@ def _names_one(where: Condition | None) -> bool:
     return False
 
 
-def _plain_columns(compiler: Compiler, scope: Scope, select: Select, root: Node) -> list[str]:
+def _plain_columns(
+    compiler: Compiler, scope: Scope, select: Select, root: Node, chosen: list[Column],
+) -> list[str]:
     columns = [f'{scope.alias}."Id"']
     seen: set[tuple[str, ...]] = set()
     for item in select.items:
@@ -114,6 +158,7 @@ def _plain_columns(compiler: Compiler, scope: Scope, select: Select, root: Node)
                     item.name, "MALFORMED_QUERY", f"duplicate field selected: {'.'.join(column.path)}"
                 )
             seen.add(column.path)
+            chosen.append(column)
             node = root
             for depth, step in enumerate(column.path[:-1], 1):
                 node = _parent_node(scope, columns, node, column.path[:depth], step)

@@ -8,14 +8,15 @@ from datetime import timedelta
 from string import ascii_letters, digits
 from typing import Any
 
+from connector.adapters.salesforce.sandbox.children import with_children
 from connector.adapters.salesforce.sandbox.errors import SalesforceError
 from connector.adapters.salesforce.sandbox.org import Org
 from connector.adapters.salesforce.sandbox.plan import Plan, compile_query
-from connector.adapters.salesforce.sandbox.shaping import shape, shape_aggregates
+from connector.adapters.salesforce.sandbox.shaping import shape_aggregates
 from connector.adapters.salesforce.sandbox.values import datetime_text
 
 DEFAULT_BATCH, LEAST_BATCH = 2000, 200
-"""Rows in a page; wide rows do not shrink it here, as they may at the vendor.
+"""Rows in a page; wide rows do not shrink it here, as they may at the vendor, but the switch `largest_page` does.
 
 Source: developer.salesforce.com/docs, api-rest/guide/headers-queryoptions.html, checked 2026-11-22.
 """
@@ -30,6 +31,7 @@ def run_query(org: Org, soql: str, *, show_all: bool, version: str, batch: int) 
         SalesforceError: With the vendor's code for what is wrong in the query.
     """
     plan = compile_query(org, soql, show_all=show_all, version=version)
+    _check_size(org, plan)
     if plan.count_only:
         total = org.db.execute(plan.sql("COUNT(*)"), plan.parameters).fetchone()[0]
         return {"totalSize": total, "done": True, "records": []}
@@ -43,14 +45,29 @@ def run_query(org: Org, soql: str, *, show_all: bool, version: str, batch: int) 
     columns = ", ".join((f"{plan.scope.alias}._row", *plan.columns))
     rows = org.db.execute(plan.sql(columns, tail=tail), plan.parameters).fetchall()
     if len(rows) <= batch:
-        return {"totalSize": len(rows), "done": True, "records": shape(plan.root, rows, version)}
+        return {"totalSize": len(rows), "done": True, "records": with_children(org, plan, rows, version)}
     counted = plan.sql("1", tail=f" LIMIT {-1 if limit is None else limit} OFFSET {offset}")
     total = org.db.execute(f"SELECT COUNT(*) FROM ({counted})", plan.parameters).fetchone()[0]
     locator = _open_locator(org, soql, show_all, total, [row[0] for row in rows[:batch]])
     return {
         "totalSize": total, "done": False, "nextRecordsUrl": f"/services/data/{version}/query/{locator}-{batch}",
-        "records": shape(plan.root, rows[:batch], version),
+        "records": with_children(org, plan, rows[:batch], version),
     }
+
+
+def _check_size(org: Org, plan: Plan) -> None:
+    """Refuse what is too large for an org whose switches say so: too slow a query, or activities of too many."""
+    most = org.switches.query_rows_before_timeout
+    if most and not plan.count_only:
+        found = org.db.execute(f"SELECT COUNT(*) FROM ({plan.sql('1', tail=f' LIMIT {most + 1}')})", plan.parameters)
+        if found.fetchone()[0] > most:
+            raise SalesforceError("QUERY_TIMEOUT", "Your query request was running for too long.")
+    people = org.switches.activity_people
+    if people and plan.scope.sobject.name in ("Task", "Event"):
+        alias = plan.scope.alias
+        met = plan.sql(f'COUNT(DISTINCT {alias}."WhoId") + COUNT(DISTINCT {alias}."WhatId")')
+        if not plan.aggregate and org.db.execute(met, plan.parameters).fetchone()[0] > people:
+            raise SalesforceError("OPERATION_TOO_LARGE", f"exceeded {people} distinct who/what's")
 
 
 def _open_locator(org: Org, soql: str, show_all: bool, total: int, first_page: list[int]) -> str:
@@ -95,7 +112,7 @@ def next_page(org: Org, locator: str, *, version: str, batch: int) -> dict[str, 
         f'SELECT {columns} FROM "{plan.scope.sobject.name}" {plan.scope.alias} {plan.joins} WHERE {chosen}{hidden}'
     ).fetchall()
     by_number = {row[0]: row for row in rows}
-    records = shape(plan.root, [by_number[n] for n in page if n in by_number], version)
+    records = with_children(org, plan, [by_number[n] for n in page if n in by_number], version)
     after = start + len(page)
     answer: dict[str, Any] = {"totalSize": total, "done": after >= len(numbers), "records": records}
     if not answer["done"]:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from connector.adapters.salesforce.sandbox import writes
+from connector.adapters.salesforce.sandbox import long_transactions, recycle_bin, writes
 from connector.adapters.salesforce.sandbox.calls import Answer, Call
 from connector.adapters.salesforce.sandbox.describe import describe_object, global_describe
 from connector.adapters.salesforce.sandbox.errors import SalesforceError, not_found
-from connector.adapters.salesforce.sandbox.org import Row
+from connector.adapters.salesforce.sandbox.org import Org, Row
 from connector.adapters.salesforce.sandbox.schema import SObject
 from connector.adapters.salesforce.sandbox.shaping import shown_row
 from connector.adapters.salesforce.sandbox.values import datetime_text, parse_datetime
@@ -133,23 +133,30 @@ def blob(call: Call, sobject: str, record_id: str, field: str) -> Answer:
 def updated(call: Call, sobject: str) -> Answer:
     """`GET sobjects/X/updated?start&end`: ids changed in the period, and how far that is certain."""
     one, start, end = _period(call, sobject, UPDATED_DAYS)
-    rows = call.org.rows(one.name, '"SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 0',
-                         datetime_text(start), datetime_text(end))
-    covered = min(end, call.org.clock.now())
-    return Answer(200, {"ids": [row["Id"] for row in rows], "latestDateCovered": datetime_text(covered)})
+    rows = call.org.db.execute(
+        f'SELECT "Id" FROM "{one.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 0 '
+        'ORDER BY "SystemModstamp", "Id"', (datetime_text(start), datetime_text(end)),
+    ).fetchall()
+    _check_number(call.org, len(rows))
+    covered = long_transactions.covered_until(call.org, end)
+    return Answer(200, {"ids": [row[0] for row in rows], "latestDateCovered": datetime_text(covered)})
 
 
 def deleted(call: Call, sobject: str) -> Answer:
     """`GET sobjects/X/deleted?start&end`: ids deleted in the period, each with its time."""
     one, start, end = _period(call, sobject, DELETED_DAYS)
-    rows = call.org.rows(one.name, '"SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 1',
-                         datetime_text(start), datetime_text(end))
-    now = call.org.clock.now()
+    found = recycle_bin.deleted_between(call.org, one, start, end)
+    _check_number(call.org, len(found))
     return Answer(200, {
-        "deletedRecords": [{"id": row["Id"], "deletedDate": row["SystemModstamp"]} for row in rows],
-        "earliestDateAvailable": datetime_text(now - timedelta(days=DELETED_DAYS)),
-        "latestDateCovered": datetime_text(min(end, now)),
+        "deletedRecords": [{"id": record_id, "deletedDate": at} for record_id, at in found],
+        "earliestDateAvailable": datetime_text(call.org.clock.now() - timedelta(days=DELETED_DAYS)),
+        "latestDateCovered": datetime_text(long_transactions.covered_until(call.org, end)),
     })
+
+
+def _check_number(org: Org, found: int) -> None:
+    if found > org.switches.deleted_id_limit:
+        raise SalesforceError("EXCEEDED_ID_LIMIT", "exceeded the maximum number of ids; narrow the date range")
 
 
 def _period(call: Call, sobject: str, days: int) -> tuple[SObject, datetime, datetime]:

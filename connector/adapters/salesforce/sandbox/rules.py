@@ -10,13 +10,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from connector.adapter_kit.sandbox.ids import checksum
+from connector.adapters.salesforce.sandbox import emails, histories
 from connector.adapters.salesforce.sandbox.errors import SalesforceError
 from connector.adapters.salesforce.sandbox.objects import STAGES
 from connector.adapters.salesforce.sandbox.org import Org, Row
 from connector.adapters.salesforce.sandbox.values import datetime_text, parse_datetime
-
-TRACKED_LEAD_FIELDS = ("Status", "OwnerId", "LeadSource", "Rating")
-"""Lead fields whose changes LeadHistory keeps; an administrator chooses them in a real org."""
 
 CONVERTED = "cannot reference converted lead"
 
@@ -57,22 +55,13 @@ def _lead(org: Org, row: Row, before: Row | None) -> None:
 
 
 def _after_lead(org: Org, row: Row, before: Row | None) -> None:
-    if before is None:
-        add_lead_history(org, row["Id"], "created", None, None)
-    else:
-        for name in TRACKED_LEAD_FIELDS:
-            if row[name] != before[name]:
-                field = "Owner" if name == "OwnerId" else name
-                add_lead_history(org, row["Id"], field, before[name], row[name])
+    histories.track(org, "Lead", row, before)
     _refresh_members(org, "LeadId", row)
 
 
-def add_lead_history(org: Org, lead_id: str, field: str, old: str | None, new: str | None) -> None:
-    """Add one row to LeadHistory, at the sandbox's now."""
-    org.insert_row("LeadHistory", {
-        "Id": org.next_id("017"), "LeadId": lead_id, "Field": field, "DataType": "Text", "OldValue": old,
-        "NewValue": new, "IsDeleted": 0, "CreatedDate": org.now_text(), "CreatedById": org.user_id,
-    })
+def _after_contact(org: Org, row: Row, before: Row | None) -> None:
+    histories.track(org, "Contact", row, before)
+    _refresh_members(org, "ContactId", row)
 
 
 def _refresh_members(org: Org, column: str, person: Row) -> None:
@@ -252,10 +241,13 @@ _Rule = Callable[[Org, Row, Row | None], None]
 _BEFORE: dict[str, _Rule] = {
     "Lead": _lead, "Contact": _compose_name, "User": _compose_name, "CampaignMember": _campaign_member, "Task": _task,
     "Event": _event, "Opportunity": _opportunity, "ContentNote": _content_note,
-    "ContentDocumentLink": _content_document_link,
+    "ContentDocumentLink": _content_document_link, "EmailMessage": emails.before_message,
+    "EmailMessageRelation": emails.before_relation,
 }
 _AFTER: dict[str, _Rule] = {
-    "Lead": _after_lead, "Contact": lambda org, row, before: _refresh_members(org, "ContactId", row),
+    "Lead": _after_lead, "Contact": _after_contact, "EmailMessage": emails.after_message,
+    "EmailMessageRelation": emails.after_relation,
+    "Opportunity": lambda org, row, before: histories.track(org, "Opportunity", row, before),
     "Campaign": _after_campaign, "ContentNote": _after_content_note, "Task": _after_activity,
     "Event": _after_activity, "FieldPermissions": lambda org, row, before: org.reload_schema(),
 }

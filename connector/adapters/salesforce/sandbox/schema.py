@@ -16,6 +16,7 @@ LONG_TEXT_FROM = 256
 _SQL_TYPES: dict[str, str] = {
     "id": "TEXT", "reference": "TEXT", "date": "TEXT", "datetime": "TEXT", "boolean": "INTEGER NOT NULL DEFAULT 0",
     "int": "INTEGER", "double": "REAL", "currency": "REAL", "percent": "REAL",
+    "anyType": "BLOB",     # keeps a number a number and a text a text
 }
 
 
@@ -57,7 +58,8 @@ class Field:
     @property
     def filterable(self) -> bool:
         """Whether WHERE and ORDER BY take it."""
-        return self.type != "base64" and not (self.type == "textarea" and self.length >= LONG_TEXT_FROM)
+        is_long = self.type == "textarea" and self.length >= LONG_TEXT_FROM
+        return self.type not in ("base64", "anyType") and not is_long
 
     @property
     def polymorphic(self) -> bool:

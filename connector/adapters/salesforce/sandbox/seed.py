@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from connector.adapter_kit.sandbox.ids import salesforce_id
 from connector.adapter_kit.sandbox.world import SeedAction, SeedCompany, SeedContent, SeedPerson, World
-from connector.adapters.salesforce.sandbox.crowd import load_crowd
+from connector.adapters.salesforce.sandbox import crowd
 from connector.adapters.salesforce.sandbox.objects import LEAD_STATUSES, STAGES
 from connector.adapters.salesforce.sandbox.org import Org, Row
 from connector.adapters.salesforce.sandbox.rules import add_member_statuses, mirrored_person
@@ -34,7 +34,10 @@ _HOUR_IN_DAYS = 1 / 24
 
 
 def load(org: Org, world: World) -> dict[str, int]:
-    """Store a seed's records and return how many of each object; loaded again, they replace themselves."""
+    """Store a seed's records and return how many of each object; loaded again, they replace themselves.
+
+    The crowd is only begun; `crowd.go_on` makes it.
+    """
     with org.transaction():
         return _Loader(org, world).load()
 
@@ -67,7 +70,7 @@ class _Loader:
         for person in self.world.people:
             if person.salesforce:
                 self._person(person)
-        self.made["Lead"] += load_crowd(self.org, self.world, self.terms["lead_new"])
+        self.made["Lead"] += crowd.begin(self.org, self.world, self.terms["lead_new"])
         return dict(self.made)
 
     def _set_up(self) -> None:

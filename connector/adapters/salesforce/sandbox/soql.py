@@ -21,6 +21,12 @@ MAX_STRING_LENGTH = 4_000
 MAX_NESTING = 40
 """Levels of AND, OR and NOT within each other. Source: assumed; the vendor has a limit and does not say which."""
 
+MAX_SUBQUERIES = 55
+"""Queries within one query; that semi joins count too is assumed.
+
+Source: developer.salesforce.com/docs, the SOQL reference's page on relationship query limits, checked 2026-11-22.
+"""
+
 MAX_ROWS = 2**31 - 1
 
 ValueKind = Literal["string", "number", "boolean", "null", "date", "datetime", "date_literal"]
@@ -112,6 +118,9 @@ _GRAMMAR = Lark((Path(__file__).parent / "soql.lark").read_text(encoding="utf-8"
                 propagate_positions=True, maybe_placeholders=True)
 
 
+_SUBQUERY = re.compile(r"\(\s*select\b", re.IGNORECASE)
+
+
 def marked(soql: str, line: int, column: int, message: str, code: str) -> SalesforceError:
     """Return the vendor's error about a place in a query: the line, a caret under it, and the message."""
     lines = soql.splitlines() or [""]
@@ -132,6 +141,8 @@ def parse(soql: str) -> Select:
     """
     if len(soql) > MAX_QUERY_LENGTH:
         raise SalesforceError("QUERY_TOO_COMPLICATED", "SOQL statements cannot be longer than 100000 characters.")
+    if len(_SUBQUERY.findall(soql)) > MAX_SUBQUERIES:
+        raise SalesforceError("QUERY_TOO_COMPLICATED", "Too many queries within the query")
     if not soql.strip():
         raise SalesforceError("MALFORMED_QUERY", "A query string has to be specified")
     try:

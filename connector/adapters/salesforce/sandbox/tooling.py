@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from connector.adapters.salesforce.sandbox.calls import Answer, Call
-from connector.adapters.salesforce.sandbox.errors import RequestBodyError, SalesforceError
+from connector.adapters.salesforce.sandbox.errors import RequestBodyError, SalesforceError, not_found
 from connector.adapters.salesforce.sandbox.schema import Field, FieldType
 from connector.adapters.salesforce.sandbox.soql import (
     Comparison,
@@ -17,6 +17,7 @@ from connector.adapters.salesforce.sandbox.soql import (
     parse,
     string_text,
 )
+from connector.adapters.salesforce.sandbox.values import normal_id
 
 _NAME = re.compile(r"([A-Za-z]\w{0,39})\.([A-Za-z]\w{0,39}__c)", re.ASCII)
 _TYPES: dict[str, FieldType] = {
@@ -46,6 +47,30 @@ def create_field(call: Call) -> Answer:
             )
         field_id = call.org.add_field(sobject, made)
     return Answer(201, {"id": field_id, "success": True, "errors": [], "warnings": [], "infos": []})
+
+
+def change_field(call: Call, field_id: str) -> Answer:
+    """`PATCH tooling/sobjects/CustomField/{id} {"Metadata": {type, label, …}}`: the field gets another type."""
+    known_id, _, known = _known(call, field_id)
+    metadata = call.record.get("Metadata")
+    if not isinstance(metadata, dict):
+        raise SalesforceError("FIELD_INTEGRITY_EXCEPTION", "Metadata is missing", ())
+    call.org.change_field(known_id, _field(known.name, metadata))
+    return Answer(204)
+
+
+def delete_field(call: Call, field_id: str) -> Answer:
+    """`DELETE tooling/sobjects/CustomField/{id}`."""
+    call.org.remove_field(_known(call, field_id)[0])
+    return Answer(204)
+
+
+def _known(call: Call, field_id: str) -> tuple[str, str, Field]:
+    whole_id = normal_id(field_id)
+    found = next((one for one in call.org.custom_fields() if one[0] == whole_id), None)
+    if found is None:
+        raise not_found()
+    return found
 
 
 def _field(name: str, metadata: dict[str, Any]) -> Field:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connector.adapters.salesforce.sandbox import admin_rules, recycle_bin
 from connector.adapters.salesforce.sandbox.errors import SalesforceError, no_such_column, not_found, unwritable
 from connector.adapters.salesforce.sandbox.org import Org, Row
 from connector.adapters.salesforce.sandbox.rules import CONVERTED, after_save, before_save
@@ -24,7 +25,7 @@ def create(org: Org, sobject: SObject, body: Mapping[str, Any]) -> str:
         raise SalesforceError(
             "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}", (), 400
         )
-    given = _checked_fields(sobject, body, creating=True)
+    given = _checked_fields(org, sobject, body, creating=True)
     row: Row = {f.name: (int(f.default) if isinstance(f.default, bool) else f.default) for f in sobject.stored_fields}
     row.update({name: value for name, value in given.items() if value is not None or row[name] is None})
     if "OwnerId" in row and row["OwnerId"] is None:
@@ -38,8 +39,11 @@ def create(org: Org, sobject: SObject, body: Mapping[str, Any]) -> str:
     with org.transaction():
         _check_references(org, sobject, given)
         _check_unique(org, sobject, given, own_id="")
+        admin_rules.check_locks(org, row)
         before_save(org, sobject.name, row, None)
+        admin_rules.assign(org, sobject, row)
         org.insert_row(sobject.name, row)
+        admin_rules.judge(org, sobject, row)
         after_save(org, sobject.name, row, None)
     return str(row["Id"])
 
@@ -56,19 +60,20 @@ def update(org: Org, sobject: SObject, record_id: str, body: Mapping[str, Any]) 
         raise SalesforceError(
             "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be updated: {sobject.label}", (), 400
         )
-    changes = _checked_fields(sobject, body, creating=False)
+    changes = _checked_fields(org, sobject, body, creating=False)
     if before.get("IsConverted"):
         raise SalesforceError("CANNOT_UPDATE_CONVERTED_LEAD", CONVERTED, ())
     row = {**before, **changes}
     _require(sobject, row)
-    now = org.now_text()
-    system = {"LastModifiedDate": now, "LastModifiedById": org.user_id, "SystemModstamp": now}
-    row.update({name: value for name, value in system.items() if name in sobject.fields})
+    row.update(org.stamps(sobject))
     with org.transaction():
         _check_references(org, sobject, changes)
         _check_unique(org, sobject, changes, own_id=before["Id"])
+        admin_rules.check_locks(org, before)
         before_save(org, sobject.name, row, before)
+        admin_rules.assign(org, sobject, row)
         org.update_row(sobject.name, before["Id"], row)
+        admin_rules.judge(org, sobject, row)
         after_save(org, sobject.name, row, before)
 
 
@@ -97,24 +102,8 @@ def delete(org: Org, sobject: SObject, record_id: str) -> None:
         raise SalesforceError(
             "INSUFFICIENT_ACCESS_OR_READONLY", f"entity type cannot be deleted: {sobject.label}", (), 400
         )
-    _mark_deleted(org, sobject, row["Id"])
-    for child, column in (("CampaignMember", "LeadId"), ("CampaignMember", "ContactId"),
-                          ("CampaignMember", "CampaignId"), ("OpportunityContactRole", "OpportunityId")):
-        parent = org.objects[child].fields[column].reference_to[0]
-        if parent == sobject.name:
-            for dependant in list(org.rows(child, f'"{column}" = ? AND "IsDeleted" = 0', row["Id"])):
-                _mark_deleted(org, org.objects[child], dependant["Id"])
-    if sobject.prefix == "069":
-        # A note and its document are one thing under one id.
-        for twin in ("ContentNote", "ContentDocument"):
-            _mark_deleted(org, org.objects[twin], row["Id"])
-
-
-def _mark_deleted(org: Org, sobject: SObject, record_id: str) -> None:
-    now = org.now_text()
-    stamps = {"LastModifiedDate": now, "LastModifiedById": org.user_id, "SystemModstamp": now}
-    changes = {name: value for name, value in stamps.items() if name in sobject.fields}
-    org.update_row(sobject.name, record_id, {"IsDeleted": 1, **changes})
+    admin_rules.check_locks(org, row)
+    recycle_bin.put_in(org, sobject, row["Id"])
 
 
 def living_row(org: Org, sobject: SObject, record_id: str) -> Row:
@@ -147,13 +136,16 @@ def by_external_id(org: Org, sobject: SObject, field: Field, key: str) -> Row | 
     return found[0] if found else None
 
 
-def _checked_fields(sobject: SObject, body: Mapping[str, Any], *, creating: bool) -> Row:
+def _checked_fields(org: Org, sobject: SObject, body: Mapping[str, Any], *, creating: bool) -> Row:
     changes: Row = {}
     read_only: list[str] = []
     for name, raw in body.items():
         if name == "attributes":
             continue
         field = sobject.field(name)
+        if field is None and name in sobject.fields and org.switches.hidden_field_write == "unwritable":
+            read_only.append(name)
+            continue
         if field is None:
             raise no_such_column(name, sobject.name)
         if not (field.createable if creating else field.updateable):

@@ -28,11 +28,31 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("retracted_at", sa.BigInteger(), nullable=True),
+        sa.Column("same_as", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("company", "subject", "occurred_at", "activity_id", name=op.f("pk_activities")),
         sa.UniqueConstraint("company", "activity_id", name=op.f("uq_activities_company_activity_id")),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_activities_company_source"), "activities", ["company", "source"])
+    op.create_table(
+        "address_links",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "address", "stream", "remote_id", name=op.f("pk_address_links")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "calls",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "hour", name=op.f("pk_calls")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "company_state",
         sa.Column("company", sa.Text(), nullable=False),
@@ -41,6 +61,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company", "name", name=op.f("pk_company_state")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "conflict_members",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "record", "key", "reason", name=op.f("pk_conflict_members")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_conflict_members_company_key"), "conflict_members", ["company", "key"])
     op.create_table(
         "conflicts",
         sa.Column("company", sa.Text(), nullable=False),
@@ -61,6 +91,25 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "erased_addresses",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("erased_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "digest", name=op.f("pk_erased_addresses")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.Column("removed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_erasures")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "leases",
         sa.Column("company", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=True),
@@ -70,6 +119,15 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("company", name=op.f("pk_leases"))
     )
+    op.create_table(
+        "merges",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("loser", sa.Text(), nullable=False),
+        sa.Column("winner", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "loser", "winner", name=op.f("pk_merges")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_merges_company_winner"), "merges", ["company", "winner"])
     op.create_table(
         "pending_records",
         sa.Column("company", sa.Text(), nullable=False),
@@ -141,8 +199,9 @@ def upgrade() -> None:
         sa.Column("first_seen_at", sa.BigInteger(), nullable=False),
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("removal", sa.Text(), nullable=True),
+        sa.Column("removed_from", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_records")),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "runs",

@@ -1,0 +1,42 @@
+"""Where each stream's pull goes on: the stored cursor, and the fields it was reached with."""
+
+from __future__ import annotations
+
+from connector.adapter_kit.protocol import Cursor, StreamRequest
+from connector.pipeline.company import Company
+from connector.store import Lease
+
+
+def position_of(request: StreamRequest, cursor: Cursor) -> str:
+    """Return what is stored: the cursor, and the fields it was reached with."""
+    return f"{','.join(request.fields)}\n{cursor}"
+
+
+def cursor_of(company: Company, crm: str, request: StreamRequest) -> Cursor | None:
+    """Return the stored cursor; None when the stream was never read with all these fields: then all is read anew."""
+    position = company.store.get_cursor(company.name, crm, request.stream) or ""
+    fields, _, cursor = position.partition("\n")
+    return cursor if cursor and set(request.fields) <= set(fields.split(",")) else None
+
+
+def read_anew(company: Company, lease: Lease, crm: str, stream: str) -> None:
+    """Have the stream read from its start by the next pull."""
+    company.store.save_page(lease, crm, stream, (), "", company.clock())
+
+
+def read_fields(company: Company, crm: str, stream: str) -> frozenset[str] | None:
+    """Return the fields that the stream was read to its end with, now or before they were paused; None: never read."""
+    told = company.store.get_company_state(company.name).get(_read_once(crm, stream))
+    return None if told is None else frozenset(filter(None, told.split(",")))
+
+
+def note_read(company: Company, lease: Lease, crm: str, request: StreamRequest, paused: frozenset[str]) -> None:
+    """Note that the stream was read to its end; paused fields that were read before stay read."""
+    before = read_fields(company, crm, request.stream)
+    fields = frozenset(request.fields) | ((before or frozenset()) & paused)
+    if fields != before:
+        company.store.set_company_state(lease, **{_read_once(crm, request.stream): ",".join(sorted(fields))})
+
+
+def _read_once(crm: str, stream: str) -> str:
+    return f"read_once:{crm}:{stream}"

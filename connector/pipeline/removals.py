@@ -1,0 +1,288 @@
+"""Follow what its CRM no longer shows: deleted, merged, erased; told by a pull, by lists, or found out by asking."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from connector.core.normalize import Normalizer
+from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
+from connector.mapping.load import needed_fields
+from connector.pipeline.company import Company, Progress, Step, no_progress
+from connector.pipeline.understand import read_contacts, understand
+from connector.records import RecordKey, Removal, RemovalKind
+from connector.store import Erasing, Lease, NotedErasure, RemovalCounts
+
+log = logging.getLogger(__name__)
+
+ASKED_AT_ONCE = 500
+"""Records asked for in one go: fills the CRMs' batches. Our choice."""
+
+ERASED_AT_ONCE = 200
+"""Records erased in one transaction: keeps it short. Our choice."""
+
+CREDIBLE_COUNT = 20
+CREDIBLE_PART = 0.05
+"""More erased people of one stream than both are not believed: a lost right looks just like it. Our choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedCounts:
+    """What asking for one stream's removals brought.
+
+    Attributes:
+        brought_back: Records that were believed deleted and are there.
+        error: Why it stopped early; empty when it came to its end. What was told until then is followed.
+    """
+
+    crm: str
+    stream: str
+    deleted: int = 0
+    merged: int = 0
+    erased: int = 0
+    brought_back: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedReport:
+    """What became of removed records in this run.
+
+    Attributes:
+        counts: One for each stream that was asked.
+        erased_count: Records of which only a tombstone is left since this run.
+        notices: Erasures that were not believed, one line for each stream, with the remedy.
+    """
+
+    counts: list[RemovedCounts] = field(default_factory=list)
+    erased_count: int = 0
+    notices: list[str] = field(default_factory=list)
+
+
+def follow_removals(company: Company, lease: Lease, crm: str, removals: Sequence[Removal]) -> RemovalCounts:
+    """Keep what became of these records; call it before the cursor that is behind them is saved.
+
+    They count no more from the next `understand` on. What was erased is deleted first, and erased by `pull_removed`
+    when it is known how much there is of it.
+    """
+    return company.store.save_removals(lease, crm, removals, company.clock()) if removals else RemovalCounts()
+
+
+def follow_gone(company: Company, lease: Lease, keys: Iterable[RecordKey]) -> None:
+    """Find out what became of records that their CRM did not give back, and follow it at once.
+
+    What the CRM says nothing of counts as deleted: nothing can be written to it now.
+
+    Raises:
+        ConnectorError: The CRM cannot be asked.
+    """
+    ids: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in sorted(keys):
+        ids[key.crm, key.stream].append(key.remote_id)
+    for (crm, stream), remote_ids in ids.items():
+        answer = company.adapters[crm].find_removed(stream, remote_ids)
+        told = [r for r in answer if r.kind is not RemovalKind.MERGED or r.merged_into not in ("", r.remote_id)]
+        silent = set(remote_ids) - {removal.remote_id for removal in told}
+        at = company.clock()
+        told += [Removal(stream, remote_id, RemovalKind.DELETED, at) for remote_id in sorted(silent)]
+        follow_removals(company, lease, crm, told)
+    understand(company, lease, no_progress)
+
+
+def pull_removed(
+    company: Company, lease: Lease, progress: Progress, *, stopped: Collection[str] = (), erase_all: bool = False,
+) -> RemovedReport:
+    """Ask for removals that no pull tells of, as often as the company's rhythm says, and erase what is to be erased.
+
+    Lists are read at most once in `removals_every_hours`. Where no list tells of all removals, every record is asked
+    for once in `sweep_every_days`: a part with each run, as much as is due by then. A CRM that refuses us is left for
+    this run.
+
+    Args:
+        stopped: CRMs that are not to be asked in this run.
+        erase_all: Erase what was noted however much it is.
+    """
+    counts: list[RemovedCounts] = []
+    for crm, part in company.mapping.crm.items():
+        if crm in stopped:
+            continue
+        for stream in needed_fields(part):
+            try:
+                counts.extend(_ask_stream(company, lease, crm, stream, progress))
+            except (FatalError, RetryableError, RejectedError) as error:
+                log.warning("removals stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
+                counts.append(RemovedCounts(crm, stream, error=str(error)))
+                if not isinstance(error, AccessDeniedError | ApiChangedError):
+                    break  # the CRM itself is shut; one stream that is refused does not shut the others
+    erased_count, notices = _erase_noted(company, lease, erase_all=erase_all)
+    return RemovedReport(counts, erased_count, notices)
+
+
+def _ask_stream(
+    company: Company, lease: Lease, crm: str, stream: str, progress: Progress,
+) -> list[RemovedCounts]:
+    info = company.adapters[crm].streams.get(stream)
+    counts = RemovalCounts()
+    brought_back = 0
+    was_asked = False
+    if info is not None and info.lists_removed and _is_list_due(company, crm, stream):
+        counts, was_asked = _read_list(company, lease, crm, stream, progress), True
+    if info is not None and info.is_swept:
+        swept = _sweep(company, lease, crm, stream, progress)
+        if swept is not None:
+            counts, brought_back, was_asked = counts.plus(swept[0]), swept[1], True
+    return [RemovedCounts(crm, stream, *counts, brought_back)] if was_asked else []
+
+
+def _is_list_due(company: Company, crm: str, stream: str) -> bool:
+    read_at = company.store.get_company_state(company.name).get(_list_read_at(crm, stream))
+    every = timedelta(hours=company.rhythm.removals_every_hours)
+    return read_at is None or company.clock() - datetime.fromisoformat(read_at) >= every
+
+
+def _list_read_at(crm: str, stream: str) -> str:
+    """Return the name of the fact when a stream's list of removals was last begun and read to its end."""
+    return f"removals_read_at:{crm}:{stream}"
+
+
+def _read_list(company: Company, lease: Lease, crm: str, stream: str, progress: Progress) -> RemovalCounts:
+    store, began_at = company.store, company.clock()
+    place = f"{stream}/removed"     # its cursor is kept beside the pull's
+    counts = RemovalCounts()
+    read = 0
+    for page in company.adapters[crm].pull_removed(stream, store.get_cursor(company.name, crm, place)):
+        counts = counts.plus(follow_removals(company, lease, crm, page.removals))
+        store.save_page(lease, crm, place, (), page.cursor, company.clock())
+        read += len(page.removals)
+        progress(Step("pull", f"{crm} {place}", read))
+    store.set_company_state(lease, **{_list_read_at(crm, stream): began_at.isoformat()})
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """How far one passage through all records of a stream is.
+
+    Attributes:
+        size: About how many records there are to ask for.
+        asked: How many of them were.
+        after: The last of these, by remote id.
+    """
+
+    began_at: datetime
+    size: int
+    asked: int = 0
+    after: str = ""
+    is_done: bool = False
+
+
+def _sweep(
+    company: Company, lease: Lease, crm: str, stream: str, progress: Progress,
+) -> tuple[RemovalCounts, int] | None:
+    """Ask for as many records as are due; return what was news and how many came back, None when nobody was due."""
+    store, now = company.store, company.clock()
+    period = timedelta(days=company.rhythm.sweep_every_days)
+    sweep = _read_sweep(company, crm, stream)
+    if sweep is None or (sweep.is_done and now - sweep.began_at >= period):
+        sweep = _Sweep(now, store.count_records(company.name, crm, stream))
+        _keep_sweep(company, lease, crm, stream, sweep)
+    passed = (now - sweep.began_at) / period
+    counts, brought_back, was_asked = RemovalCounts(), 0, False
+    while not sweep.is_done and (passed >= 1 or sweep.asked < int(sweep.size * passed)):
+        ids = store.read_ids_to_ask(company.name, crm, stream, after=sweep.after, limit=ASKED_AT_ONCE)
+        if ids:
+            was_asked = True
+            removals = company.adapters[crm].find_removed(stream, ids)
+            counts = counts.plus(follow_removals(company, lease, crm, removals))
+            there = sorted(set(ids) - {removal.remote_id for removal in removals})
+            brought_back += store.bring_back(lease, [RecordKey(crm, stream, i) for i in there], now)
+        sweep = _Sweep(
+            sweep.began_at, sweep.size, sweep.asked + len(ids), ids[-1] if ids else sweep.after,
+            len(ids) < ASKED_AT_ONCE,
+        )
+        _keep_sweep(company, lease, crm, stream, sweep)
+        progress(Step("pull", f"{crm} {stream} sweep", sweep.asked))
+    return (counts, brought_back) if was_asked else None
+
+
+def _read_sweep(company: Company, crm: str, stream: str) -> _Sweep | None:
+    text = company.store.get_company_state(company.name).get(f"sweep:{crm}:{stream}")
+    if text is None:
+        return None
+    plain = json.loads(text)
+    return _Sweep(**plain | {"began_at": datetime.fromisoformat(plain["began_at"])})
+
+
+def _keep_sweep(company: Company, lease: Lease, crm: str, stream: str, sweep: _Sweep) -> None:
+    text = json.dumps({
+        "began_at": sweep.began_at.isoformat(), "size": sweep.size, "asked": sweep.asked, "after": sweep.after,
+        "is_done": sweep.is_done,
+    })
+    company.store.set_company_state(lease, **{f"sweep:{crm}:{stream}": text})
+
+
+def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[int, list[str]]:
+    """Erase what was noted, and return how many records went, and a line for each stream that was not believed."""
+    store = company.store
+    by_stream: dict[tuple[str, str], list[NotedErasure]] = defaultdict(list)
+    for noted in store.find_erasures(company.name):
+        by_stream[noted.key.crm, noted.key.stream].append(noted)
+    erased_count, notices = 0, []
+    for (crm, stream), group in by_stream.items():
+        # What people did is only told to be erased by a list that names it; people are found missing, too.
+        if not erase_all and stream in company.mapping.crm[crm].people and len(group) > CREDIBLE_COUNT:
+            stored = store.count_records(company.name, crm, stream)
+            if len(group) > stored * CREDIBLE_PART:
+                notices.append(
+                    f"{crm} {stream}: {len(group):,} of {stored:,} records seem to be erased for good: not believed, "
+                    "they only count as deleted. If our user lost a right, give it back; if they were erased on "
+                    f"purpose, run `mql sync {company.name} --erase-all`"
+                )
+                continue
+        for first in range(0, len(group), ERASED_AT_ONCE):
+            erased_count += _erase(company, lease, crm, group[first:first + ERASED_AT_ONCE])
+    return erased_count, notices
+
+
+def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasure]) -> int:
+    store, name = company.store, company.name
+    normalizer = Normalizer(company.mapping)
+    records = {noted.key: noted.removed_at for noted in group}
+    emails = {noted.key: _emails_of(company, normalizer, noted.key) for noted in group}
+    own = {f"email:{address}" for addresses in emails.values() for address in addresses}
+    owners = store.get_person_ids(name, [*map(str, records), *own])
+    former = [noted.person_id for noted in group if noted.person_id is not None]
+    people = {*owners.values(), *store.who_goes_on(name, former)}
+    keys = store.get_person_keys(name, people)
+    own |= {key for theirs in keys.values() for key in theirs if key.startswith("email:")}
+    concerned = {record for c in store.find_conflicts_at(name, own) for record in c.records}
+    concerned |= {key for theirs in keys.values() for key in theirs}
+    left = {
+        key: contact for key, contact in read_contacts(company, normalizer, concerned).items()
+        if contact.key not in records
+    }
+    carried = {address for contact in left.values() for address in contact.emails}
+    carried_here = {address for contact in left.values() if contact.key.crm == crm for address in contact.emails}
+    emptied = {person_id for person_id in people if not any(key in left for key in keys.get(person_id, ()))}
+    theirs = {key for person_id in emptied for key in keys.get(person_id, ()) if key.startswith("email:")}
+    forgotten = {address for addresses in emails.values() for address in addresses}
+    forgotten |= {key.removeprefix("email:") for key in theirs}
+    addresses: dict[str, datetime] = {}
+    for key, told in emails.items():
+        for address in told - carried_here:
+            addresses[address] = max(records[key], addresses.get(address, records[key]))
+    return store.erase(
+        lease, crm, Erasing(records, addresses, forgotten - carried, emptied, people - emptied), company.clock(),
+    )
+
+
+def _emails_of(company: Company, normalizer: Normalizer, key: RecordKey) -> set[str]:
+    """Return every address that a record of a human ever had here."""
+    if not normalizer.is_people(key.crm, key.stream):
+        return set()
+    payloads: Iterable[Mapping[str, object]] = company.store.read_payloads(company.name, key)
+    return {email for payload in payloads for email in normalizer.contact(key, company.clock(), payload).emails}

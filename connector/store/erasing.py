@@ -1,0 +1,345 @@
+"""What its CRM can no longer bring back is not kept here either: only that there was something, and when it went.
+
+Ids, points, cycles, stages, instants, states and counts stay, so that every figure stays right. SQLite overwrites
+what is freed with zeros (`secure_delete`, see `database`), and the write-ahead log is emptied afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from connector.records import Change, RecordKey, RemovalKind, Score
+from connector.store.addresses import addresses_of, forget_addresses
+from connector.store.bulk import each_of, insert_rows, run_for_rows
+from connector.store.codec import (
+    dump_change,
+    dump_decision,
+    dump_links,
+    dump_score,
+    load_change,
+    load_decision,
+    load_json,
+    load_links,
+    load_score,
+)
+from connector.store.database import Database
+from connector.store.instants import to_micros
+from connector.store.people import forget_conflicts, mark_dirty
+from connector.store.planning import UNSENT, WITHDRAWN
+from connector.store.records import GONE
+from connector.store.rows import ChangeState, Lease
+from connector.store.schema import (
+    activities,
+    address_links,
+    decisions,
+    erasures,
+    outbox,
+    pending_records,
+    person_keys,
+    persons,
+    record_versions,
+)
+from connector.store.schema import records as records_table
+
+_KEY_COLUMNS = ("company", "crm", "stream", "remote_id")
+_THIS_RECORD = "WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?"
+_ENTOMB = f"""
+    UPDATE records SET payload = ?, links = NULL, modified_at = ?, removal = 'erased', removed_from = NULL
+    {_THIS_RECORD}
+"""  # noqa: S608 - ours, like every statement here; values are bound
+_FORGET_VERSIONS = f"DELETE FROM record_versions {_THIS_RECORD}"  # noqa: S608
+_UNNOTE = f"DELETE FROM erasures {_THIS_RECORD}"  # noqa: S608
+_SET_LINKS = f"UPDATE records SET links = ? {_THIS_RECORD}"  # noqa: S608
+_EMPTY_CHANGE = """
+    UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL,
+        updated_at = CASE state WHEN ? THEN updated_at ELSE ? END, state = ?, reason = ?, next_attempt_at = NULL,
+        not_before = NULL
+    WHERE company = ? AND crm = ? AND idempotency_key = ?
+"""
+_SET_CHANGE = "UPDATE outbox SET change = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
+_SET_DECISION = "UPDATE decisions SET decision = ? WHERE company = ? AND person_id = ? AND cycle = ? AND kind = ?"
+_SETTLED = frozenset({ChangeState.DONE, ChangeState.UNCHANGED, ChangeState.REJECTED, ChangeState.DEAD})
+
+
+class NotedErasure(NamedTuple):
+    """A removed record that is to be erased.
+
+    Attributes:
+        person_id: Whose it was when it was removed; None when it was nobody's.
+    """
+
+    key: RecordKey
+    removed_at: datetime
+    person_id: str | None
+
+
+class Erasing(NamedTuple):
+    """What is erased together, of one CRM.
+
+    Attributes:
+        records: When each was removed.
+        addresses: Address -> when it was erased: the CRM's records that name a human by it alone go too, but for
+            newer ones, and may not come back.
+        forgotten: Addresses that no record of anybody carries any more.
+        emptied: The people of these records who have no record left.
+        lessened: Those who have.
+    """
+
+    records: Mapping[RecordKey, datetime]
+    addresses: Mapping[str, datetime]
+    forgotten: Collection[str]
+    emptied: Collection[str]
+    lessened: Collection[str]
+
+
+class ErasingStore(Database):
+    """Erasing what was noted to be erased."""
+
+    def find_erasures(self, company: str) -> list[NotedErasure]:
+        """Every removed record that is to be erased, by key; one that came back is not among them."""
+        noted, stored = erasures.c, records_table.c
+        query = select(noted.crm, noted.stream, noted.remote_id, noted.removed_at, stored.removed_from).where(
+            noted.company == company, stored.company == company, stored.crm == noted.crm,
+            stored.stream == noted.stream, stored.remote_id == noted.remote_id, stored.removal.is_not(None),
+        ).order_by(noted.crm, noted.stream, noted.remote_id)
+        with self._reading() as connection:
+            return [
+                NotedErasure(RecordKey(row.crm, row.stream, row.remote_id), row.removed_at, row.removed_from)
+                for row in connection.execute(query)
+            ]
+
+    def read_payloads(self, company: str, key: RecordKey) -> list[dict[str, Any]]:
+        """Every payload this record ever had here, the present one last."""
+        old, now = record_versions.c, records_table.c
+        past = select(old.payload).where(
+            old.company == company, old.crm == key.crm, old.stream == key.stream, old.remote_id == key.remote_id,
+        ).order_by(old.version)
+        present = select(now.payload).where(
+            now.company == company, now.crm == key.crm, now.stream == key.stream, now.remote_id == key.remote_id,
+        )
+        with self._reading() as connection:
+            texts = [*connection.execute(past).scalars(), *connection.execute(present).scalars()]
+        return [load_json(text) for text in texts if text != GONE]
+
+    def erase(self, lease: Lease, crm: str, erasing: Erasing, at: datetime) -> int:
+        """Erase these records and what was made of them, all or nothing; return how many records went.
+
+        Of each record a tombstone stays: its key, and when it was removed. Its versions and the activities it told
+        of go. Changes about it lose their texts and fields; what was not sent is dead. People without a record left
+        keep no text at all; the texts written about the others go, since they may tell of what was erased.
+        """
+        company, stamp = lease.company, to_micros(at)
+        with self._writing(lease) as connection:
+            linked = _Linked(connection, company, crm, erasing.addresses)
+            gone = {**erasing.records, **linked.gone}
+            run_for_rows(connection, _FORGET_VERSIONS, [(company, *key) for key in (*gone, *linked.shared)])
+            run_for_rows(connection, _ENTOMB, [(GONE, to_micros(t), company, *key) for key, t in gone.items()])
+            run_for_rows(connection, _SET_LINKS, [
+                (dump_links(links), company, *key) for key, links in linked.shared.items()
+            ])
+            forgotten_ids, subjects = _forget_activities(connection, company, crm, gone, linked, erasing.addresses)
+            mark_dirty(connection, company, select(person_keys.c.person_id).where(
+                person_keys.c.company == company, person_keys.c.key.in_(each_of(subjects)),
+            ))
+            connection.execute(delete(address_links).where(
+                address_links.c.company == company, address_links.c.crm == crm,
+                address_links.c.address.in_(each_of(erasing.addresses)),
+                address_links.c.remote_id.not_in(each_of(key.remote_id for key in linked.newer)),
+            ))
+            forget_addresses(connection, company, crm, erasing.addresses)
+            keys = [f"email:{address}" for address in erasing.forgotten]
+            connection.execute(delete(person_keys).where(
+                person_keys.c.company == company, person_keys.c.key.in_(each_of(keys)),
+            ))
+            forget_conflicts(connection, company, keys)
+            _empty_people(connection, company, erasing.emptied)
+            _lessen_people(connection, company, erasing.lessened, forgotten_ids)
+            _empty_changes(connection, company, crm, erasing, stamp)
+            mark_dirty(connection, company, each_of([*erasing.lessened, *erasing.emptied]))
+            # Whoever had them gives them up as with any removed record.
+            insert_rows(
+                connection, pending_records, _KEY_COLUMNS,
+                [(company, *key) for key in sorted({*gone, *linked.shared})], "ON CONFLICT DO NOTHING",
+            )
+            run_for_rows(connection, _UNNOTE, [(company, *key) for key in gone])
+        self._empty_log()
+        return len(gone)
+
+    def _empty_log(self) -> None:
+        """Move the write-ahead log into the database and empty it, as far as nobody reads it."""
+        with self._translated(), self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+class _Linked:
+    """The records that name a human by one of some addresses.
+
+    Attributes:
+        gone: Those that go, and when they count as removed.
+        shared: Those that name others too, with the links they keep.
+        newer: Those that are newer than the erasure.
+    """
+
+    def __init__(self, connection: Connection, company: str, crm: str, erased_at: Mapping[str, datetime]) -> None:
+        self.gone: dict[RecordKey, datetime] = {}
+        self.shared: dict[RecordKey, dict[str, tuple[str, ...]]] = {}
+        self.newer: set[RecordKey] = set()
+        named, stored = address_links.c, records_table.c
+        query = select(
+            named.address, stored.stream, stored.remote_id, stored.modified_at, stored.links, stored.removal,
+        ).where(
+            named.company == company, named.crm == crm, named.address.in_(each_of(erased_at)),
+            stored.company == company, stored.crm == crm, stored.stream == named.stream,
+            stored.remote_id == named.remote_id,
+        )
+        for row in connection.execute(query):
+            self._sort(RecordKey(crm, row.stream, row.remote_id), row, erased_at)
+
+    def _sort(self, key: RecordKey, row: Row[*tuple[Any, ...]], erased_at: Mapping[str, datetime]) -> None:
+        if row.removal == RemovalKind.ERASED:
+            return
+        if row.removal is None and row.modified_at > erased_at[row.address]:
+            self.newer.add(key)
+            return
+        links = load_links(row.links)
+        rest = {name: ids for name, ids in links.items() if name != "email"}
+        others = tuple(a for a in addresses_of(links) if a not in erased_at)
+        if others:
+            rest["email"] = others
+        if rest and row.removal is None:
+            self.shared[key] = rest
+        else:
+            self.gone[key] = erased_at[row.address]
+
+
+def _forget_activities(
+    connection: Connection, company: str, crm: str, gone: Iterable[RecordKey], linked: _Linked,
+    addresses: Iterable[str],
+) -> tuple[set[str], set[str]]:
+    """Delete what these records told of, and what was told under these addresses; return the ids and subjects."""
+    table = activities.c
+    of_gone = table.source.in_(each_of(map(str, gone)))
+    of_address = (
+        table.subject.in_(each_of(f"email:{address}" for address in addresses)), table.crm == crm,
+        table.source.not_in(each_of(map(str, linked.newer))),
+    )
+    ids: set[str] = set()
+    subjects: set[str] = set()
+    for which in ((of_gone,), of_address):
+        statement = delete(activities).where(table.company == company, *which)
+        for row in connection.execute(statement.returning(table.activity_id, table.subject)):
+            ids.add(row.activity_id)
+            subjects.add(row.subject)
+    return ids, subjects
+
+
+def _empty_people(connection: Connection, company: str, person_ids: Collection[str]) -> None:
+    everybody = _with_merged(connection, company, person_ids)
+    for row in _read_scores(connection, company, everybody):
+        _set_score(connection, company, row.person_id, _emptied(load_score(row.score)))
+    connection.execute(
+        update(persons).where(persons.c.company == company, persons.c.person_id.in_(each_of(everybody)))
+        .values(summary=None, look_again_at=None)
+    )
+    for row in _read_decisions(connection, company, everybody):
+        decision = load_decision(row.decision)
+        _set_decision(connection, row, dump_decision(replace(decision, score=_emptied(decision.score))))
+
+
+def _lessen_people(
+    connection: Connection, company: str, person_ids: Collection[str], activity_ids: Collection[str],
+) -> None:
+    everybody = _with_merged(connection, company, person_ids)
+    for row in _read_scores(connection, company, everybody):
+        _set_score(connection, company, row.person_id, _without_titles(load_score(row.score), activity_ids))
+    for row in _read_decisions(connection, company, everybody):
+        decision = load_decision(row.decision)
+        lessened = replace(decision, score=_without_titles(decision.score, activity_ids))
+        _set_decision(connection, row, dump_decision(lessened))
+
+
+def _empty_changes(connection: Connection, company: str, crm: str, erasing: Erasing, stamp: int) -> None:
+    columns = (outbox.c.crm, outbox.c.idempotency_key, outbox.c.change, outbox.c.state, outbox.c.reason)
+    everybody = [*erasing.emptied, *erasing.lessened]
+    emptied = {
+        (row.crm, row.idempotency_key): row
+        for which in (
+            (outbox.c.crm == crm, outbox.c.record.in_(each_of(map(str, erasing.records)))),
+            (outbox.c.person_id.in_(each_of(_with_merged(connection, company, erasing.emptied))),),
+        )
+        for row in connection.execute(select(*columns).where(outbox.c.company == company, *which))
+    }
+    run_for_rows(connection, _EMPTY_CHANGE, [
+        (_empty_change(row.change), state, stamp, state, reason, company, *place)
+        for place, row in emptied.items() for state, reason in [_given_up(row)]
+    ])
+    written = select(*columns).where(
+        outbox.c.company == company, outbox.c.person_id.in_(each_of(everybody)),
+        outbox.c.state.in_(sorted(_SETTLED)),
+    )
+    run_for_rows(connection, _SET_CHANGE, [
+        (dump_change(replace(load_change(row.change), document=None)), company, row.crm, row.idempotency_key)
+        for row in connection.execute(written).all() if (row.crm, row.idempotency_key) not in emptied
+    ])
+
+
+def _given_up(row: Row[*tuple[Any, ...]]) -> tuple[str, str]:
+    """Return the state and the reason of a change about what was erased."""
+    if row.state in UNSENT | {ChangeState.SENDING}:
+        return ChangeState.DEAD.value, WITHDRAWN
+    return row.state, row.reason
+
+
+def _empty_change(text: str) -> str:
+    change: Change = load_change(text)
+    return dump_change(replace(change, fields={}, before={}, document=None))
+
+
+def _emptied(score: Score) -> Score:
+    return replace(score, reasons=tuple(replace(reason, evidence="", title="") for reason in score.reasons))
+
+
+def _without_titles(score: Score, activity_ids: Collection[str]) -> Score:
+    return replace(score, reasons=tuple(
+        replace(reason, evidence="", title="") if reason.evidence in activity_ids else reason
+        for reason in score.reasons
+    ))
+
+
+def _with_merged(connection: Connection, company: str, person_ids: Collection[str]) -> list[str]:
+    """Return these people and all who were merged into them."""
+    merged = select(persons.c.person_id).where(
+        persons.c.company == company, persons.c.merged_into.in_(each_of(person_ids)),
+    )
+    return sorted({*person_ids, *connection.execute(merged).scalars()})
+
+
+def _read_scores(connection: Connection, company: str, ids: Iterable[str]) -> Iterator[Row[*tuple[Any, ...]]]:
+    query = select(persons.c.person_id, persons.c.score).where(
+        persons.c.company == company, persons.c.person_id.in_(each_of(ids)), persons.c.score.is_not(None),
+    )
+    yield from connection.execute(query).all()
+
+
+def _set_score(connection: Connection, company: str, person_id: str, score: Score) -> None:
+    connection.execute(
+        update(persons).where(persons.c.company == company, persons.c.person_id == person_id)
+        .values(score=dump_score(score))
+    )
+
+
+def _read_decisions(connection: Connection, company: str, ids: Iterable[str]) -> Iterator[Row[*tuple[Any, ...]]]:
+    query = select(
+        decisions.c.company, decisions.c.person_id, decisions.c.cycle, decisions.c.kind, decisions.c.decision,
+    ).where(decisions.c.company == company, decisions.c.person_id.in_(each_of(ids)))
+    yield from connection.execute(query).all()
+
+
+def _set_decision(connection: Connection, row: Row[*tuple[Any, ...]], text: str) -> None:
+    run_for_rows(connection, _SET_DECISION, [(text, row.company, row.person_id, row.cycle, row.kind)])

@@ -1,0 +1,50 @@
+"""The benchmarks run and measure what they say they do; no time is asserted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from connector.sandbox.serve import SandboxPair
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import changes as changes_benchmark
+import ground
+import memory as memory_benchmark
+import pull as pull_benchmark
+
+CONTACTS = 60
+
+
+@pytest.fixture(scope="module")
+def urls():
+    with SandboxPair(load=["mirai"], contacts=CONTACTS) as pair:
+        pair.wait_until_filled()
+        yield pair.urls
+
+
+@pytest.mark.parametrize("subject", pull_benchmark.SUBJECTS)
+def test_the_raw_client_and_ours_read_the_same_records_in_as_many_requests(urls, subject):
+    figures = pull_benchmark.compare(subject, urls, rounds=1)
+    assert figures.records > 20
+    assert figures.requests <= figures.raw_requests + 1
+    assert subject.title in pull_benchmark.tell(subject, figures, 1)
+
+
+def test_a_first_load_keeps_every_record_and_says_its_peak(urls):
+    one = memory_benchmark.load(urls, "hubspot", "contacts")
+    assert one.records >= CONTACTS
+    assert one.peak_mb > 10
+
+
+def test_a_run_after_changes_judges_the_changed_and_an_idle_one_nobody(urls, tmp_path: Path):
+    config = ground.make_config(tmp_path, urls)
+    assert changes_benchmark.load(config) >= CONTACTS
+    [pair] = changes_benchmark.measure(config, urls, changes=5, rounds=1)
+    assert pair.idle.report.judged_count == 0
+    assert pair.changed.report.judged_count == 5
+    assert not pair.changed.report.problems
+    assert pair.idle.requests < pair.changed.requests

@@ -1,0 +1,424 @@
+"""Removed records, from the CRM to the rep's task: deleted, merged, converted and erased, on the sandbox CRMs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from connector.pipeline import removals
+from connector.pipeline.company import Company, Step
+from connector.pipeline.evaluate import Judged, look_at, read_owners
+from connector.pipeline.lease import hold_lease
+from connector.pipeline.run import RunReport, plan, sync
+from connector.records import Removal, RemovalKind, Stage
+from connector.sandbox.serve import SandboxPair
+from connector.settings import SyncSettings
+from connector.store import ChangeState
+from connector.store.planning import WITHDRAWN
+from tests.acceptance.conftest import Opener, Player
+
+EMAIL = "ichiro.kieru@asahi.example"
+OTHER = "ichiro@asahi-kojin.example"
+NAME = "消江"
+
+
+@pytest.fixture(autouse=True)
+def _everything_works_again(pair: SandboxPair) -> Iterator[None]:
+    yield
+    mend(pair.urls)
+    switches = {"erasure_takes_submissions": True}
+    requests.post(f"{pair.urls['hubspot']}/_sandbox/switches", json=switches, timeout=30).raise_for_status()
+
+
+def mend(urls: dict[str, str]) -> None:
+    """Take back what HubSpot was told to refuse."""
+    requests.delete(f"{urls['hubspot']}/_sandbox/faults", timeout=30).raise_for_status()
+
+
+def often(company: Company, days: float = 0) -> Company:
+    """The company reading all lists of removals with every run, some days later by its own clock."""
+    rhythm = SyncSettings(removals_every_hours=0)
+    return replace(company, rhythm=rhythm, clock=lambda: datetime.now(UTC) + timedelta(days=days))
+
+
+def sweep(company: Company, *, erase_all: bool = False) -> RunReport:
+    """Ask for every record once: what began with the first run is due after a week."""
+    return sync(often(company, days=8), erase_all=erase_all)
+
+
+def of_company(company: Company, report: RunReport) -> dict[str, tuple[int, int, int]]:
+    return {
+        f"{c.crm} {c.stream}": (c.deleted, c.merged, c.erased) for c in report.removed.counts
+        if c.deleted or c.merged or c.erased
+    }
+
+
+def judged(company: Company, key: str) -> Judged | None:
+    """Whoever has this key, judged now."""
+    ids = company.store.get_person_ids(company.name, [key])
+    found = look_at(company, list(ids.values()), company.clock(), read_owners(company))
+    return found[0] if found else None
+
+
+def points(company: Company, key: str) -> float | None:
+    found = judged(company, key)
+    return None if found is None else found.decision.score.total_points
+
+
+def tasks(player: Player) -> list[dict[str, Any]]:
+    return player.records("hubspot", "tasks")
+
+
+def delete(player: Player, contact_id: str) -> None:
+    player.hubspot("DELETE", f"/crm/v3/objects/contacts/{contact_id}")
+
+
+def merge(player: Player, winner: str, loser: str) -> None:
+    player.hubspot("POST", "/crm/v3/objects/contacts/merge", {"primaryObjectId": winner, "objectIdToMerge": loser})
+
+
+def erase(player: Player, contact_id: str) -> None:
+    player.hubspot("POST", "/crm/v3/objects/contacts/gdpr-delete", {"objectId": contact_id})
+
+
+# --- Deleted ---------------------------------------------------------------------------------------------
+
+
+def test_who_is_deleted_is_scored_no_more_and_an_undelete_brings_everything_back(
+    player: Player, opener: Opener,
+) -> None:
+    contact_id = player.contact(EMAIL, title="担当者")
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        sync(often(company))
+        assert points(company, f"email:{EMAIL}") == 30
+        delete(player, contact_id)
+        report = sync(often(company))
+        assert of_company(company, report) == {"hubspot contacts": (1, 0, 0)}
+        assert report.problems == []
+        assert points(company, f"email:{EMAIL}") is None
+        assert of_company(company, sync(often(company))) == {}
+
+        player.control("hubspot", "restore", object="contacts", ids=[contact_id])
+        report = sweep(company)
+        assert points(company, f"email:{EMAIL}") == 30
+        assert points(company, f"hubspot:contacts:{contact_id}") == 30
+    assert report.handed_off == []
+
+
+def test_lists_of_removals_are_read_in_their_own_rhythm(player: Player, opener: Opener) -> None:
+    contact_id = player.contact(EMAIL)
+    with opener("mirai", player.account) as company:
+        sync(company)
+        delete(player, contact_id)
+        assert sync(company).removed.counts == []
+        later = replace(company, clock=lambda: datetime.now(UTC) + timedelta(hours=6))
+        assert of_company(company, sync(later)) == {"hubspot contacts": (1, 0, 0)}
+
+
+def test_a_handoff_that_did_not_get_out_is_withdrawn_with_its_record_and_made_when_it_is_back(
+    player: Player, opener: Opener,
+) -> None:
+    contact_id = player.contact(EMAIL)
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        no_writes(player)
+        (handed,) = sync(company, sleep=lambda _: None).handed_off
+        delete(player, contact_id)
+        mend(player.urls)
+        sync(often(company))
+        rows = company.store.read_changes(company.name, handed.person.person_id)
+        assert {(row.state, row.reason) for row in rows} == {(ChangeState.DEAD, WITHDRAWN)}
+        assert tasks(player) == []
+        player.control("hubspot", "restore", object="contacts", ids=[contact_id])
+        assert sweep(company).handed_off == []
+        sync(often(company))
+    assert len(tasks(player)) == 1
+    assert len(player.records("hubspot", "notes")) == 1
+    contact = player.hubspot("GET", f"/crm/v3/objects/contacts/{contact_id}?properties=lifecyclestage")
+    assert contact["properties"]["lifecyclestage"] == "marketingqualifiedlead"
+
+
+def no_writes(player: Player) -> None:
+    """Have HubSpot refuse every write for now."""
+    for path in ("batch/update", "batch/create", "batch/upsert"):
+        player.control("hubspot", "faults", faults=[{"match": path, "status": 503, "times": 99}])
+
+
+# --- Asking for every record ------------------------------------------------------------------------------
+
+
+def progress_of(company: Company, stream: str = "contacts") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(company.store.get_company_state(company.name)[f"sweep:hubspot:{stream}"])
+    return found
+
+
+def test_what_was_wrongly_taken_for_deleted_stands_again(player: Player, opener: Opener) -> None:
+    contact_id = player.contact(EMAIL, title="担当者")
+    with opener("mirai", player.account) as company:
+        sync(company)
+        player.advance(7200)
+        sync(company)
+        with hold_lease(company) as lease:
+            told = Removal("contacts", contact_id, RemovalKind.DELETED, datetime.now(UTC))
+            removals.follow_removals(company, lease, "hubspot", [told])
+        sync(company)
+        assert points(company, f"email:{EMAIL}") is None
+        report = sweep(company)
+        assert [c.brought_back for c in report.removed.counts if c.stream == "contacts" and c.crm == "hubspot"] == [1]
+        assert points(company, f"email:{EMAIL}") == 10
+
+
+def test_a_sweep_asks_for_what_is_due_goes_on_after_a_failure_and_begins_anew_when_its_time_has_come(
+    player: Player, opener: Opener, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(removals, "ASKED_AT_ONCE", 2)
+    ids = sorted(player.contact(f"n{n}@asahi.example") for n in range(6))
+    with opener("mirai", player.account) as company:
+        sync(company)
+        first = progress_of(company)
+        assert (first["size"], first["asked"]) == (6, 0), "who was read just now is not asked for"
+        sync(often(company, days=2.5))
+        assert (progress_of(company)["asked"], progress_of(company)["after"]) == (2, ids[1])
+        player.control("hubspot", "faults", faults=[{"match": "batch/read", "status": 503, "times": 99}])
+        assert "hubspot" in sync(often(company, days=3.6), sleep=lambda _: None).stopped
+        assert progress_of(company)["asked"] == 2
+        mend(player.urls)
+        sync(often(company, days=3.6))
+        assert progress_of(company)["asked"] == 4
+        sync(often(company, days=7.1))
+        assert (progress_of(company)["asked"], progress_of(company)["is_done"]) == (6, True)
+        again = sync(often(company, days=7.2))
+        assert progress_of(company)["began_at"] > first["began_at"]
+        assert again.problems == []
+
+
+# --- Merged ----------------------------------------------------------------------------------------------
+
+
+def test_a_merge_after_the_handoff_hands_nobody_off_again(player: Player, opener: Opener) -> None:
+    handed, other = player.contact(EMAIL), player.contact(OTHER, title="担当者")
+    player.download_in_hubspot(EMAIL)
+    player.download_in_hubspot(OTHER)
+    with opener("mirai", player.account) as company:
+        assert len(sync(often(company)).handed_off) == 1
+        merge(player, other, handed)
+        report = sync(often(company))
+        assert report.handed_off == []
+        assert report.problems == []
+        both = {f"hubspot:contacts:{one}" for one in (handed, other)} | {f"email:{e}" for e in (EMAIL, OTHER)}
+        assert len(set(company.store.get_person_ids(company.name, both).values())) == 1
+        assert company.store.get_person_ids(company.name, both).keys() == both, "old ids still find the person"
+        survivor = judged(company, f"hubspot:contacts:{handed}")
+        assert survivor is not None
+        assert [c.key.remote_id for c in survivor.person.contacts] == [other]
+        downloads = [r for r in survivor.decision.score.reasons if r.rule_id == "act.download"]
+        assert len(downloads) == 2, "the activities of both, each once"
+        assert sync(often(company)).handed_off == []
+    assert len(tasks(player)) == 1
+
+
+def test_a_merge_between_reading_and_judging_hands_nobody_off_again(player: Player, opener: Opener) -> None:
+    handed, other = player.contact(EMAIL), player.contact(OTHER)
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        assert len(sync(company).handed_off) == 1
+        player.download_in_hubspot(OTHER)
+        merges = iter([lambda: merge(player, handed, other)])
+
+        def progress(step: Step) -> None:
+            if step.phase == "evaluate":
+                next(merges, lambda: None)()
+
+        report = sync(often(company), progress)
+        assert (report.handed_off, report.problems) == ([], [])
+        assert len(set(company.store.get_person_ids(
+            company.name, [f"hubspot:contacts:{one}" for one in (handed, other)],
+        ).values())) == 1
+    assert len(tasks(player)) == 1
+
+
+def test_two_handoffs_that_did_not_get_out_become_one_at_the_record_that_goes_on(
+    player: Player, opener: Opener,
+) -> None:
+    first, second = player.contact(EMAIL), player.contact(OTHER)
+    player.download_in_hubspot(EMAIL)
+    player.download_in_hubspot(OTHER)
+    with opener("mirai", player.account) as company:
+        no_writes(player)
+        assert len(sync(company, sleep=lambda _: None).handed_off) == 2
+        merge(player, second, first)
+        mend(player.urls)
+        report = sync(often(company))
+        assert report.handed_off == []
+        assert report.refused == []
+    (task,) = tasks(player)
+    assert len(player.records("hubspot", "notes")) == 1
+    linked = player.hubspot("GET", f"/crm/v4/objects/tasks/{task['id']}/associations/contacts")["results"]
+    assert [str(one["toObjectId"]) for one in linked] == [second]
+
+
+def test_a_lead_converted_deleted_and_its_contact_merged_stay_one_human(player: Player, opener: Opener) -> None:
+    lead_id = player.lead(EMAIL)
+    player.download_in_salesforce(lead_id)
+    with opener("mirai", player.account) as company:
+        assert len(sync(company).handed_off) == 1
+        statuses = player.salesforce("GET", "query?q=SELECT+MasterLabel+FROM+LeadStatus+WHERE+IsConverted=true")
+        apex(player, "convertLead", leadId=lead_id, convertedStatus=statuses["records"][0]["MasterLabel"])
+        sync(company)
+        (contact,) = player.records("salesforce", "Contact")
+        person_id = company.store.find_person(company.name, EMAIL)
+        player.salesforce("DELETE", f"sobjects/Lead/{lead_id}")
+        report = sync(often(company))
+        assert report.handed_off == []
+        found = judged(company, f"salesforce:contacts:{contact['Id']}")
+        assert found is not None
+        assert (found.person.person_id, len(found.person.contacts)) == (person_id, 1)
+
+        winner = player.salesforce("POST", "sobjects/Contact", {"LastName": "佐藤", "Email": OTHER})["id"]
+        sync(company)
+        apex(player, "mergeRecords", masterId=winner, mergeIds=[contact["Id"]])
+        report = sync(often(company))
+        assert (report.handed_off, report.problems) == ([], [])
+        survivor = judged(company, f"salesforce:contacts:{contact['Id']}")
+        assert survivor is not None
+        assert [c.key.remote_id for c in survivor.person.contacts] == [winner]
+        assert len(company.store.read_decisions(company.name, survivor.person.person_id)) == 1
+    assert len([t for t in player.records("salesforce", "Task") if t["MQL_Key__c"]]) == 1
+
+
+def apex(player: Player, name: str, **said: Any) -> None:
+    answer = player.requests_post("salesforce", f"/services/apexrest/{name}", said)
+    assert answer.ok, answer.text
+
+
+# --- Erased ----------------------------------------------------------------------------------------------
+
+
+def test_who_is_erased_leaves_a_tombstone_the_figures_and_nothing_else(
+    player: Player, opener: Opener, tmp_path: Path,
+) -> None:
+    contact_id = player.contact(EMAIL, lastname=NAME)
+    player.download_in_hubspot(EMAIL)
+    player.contact(OTHER)
+    with opener("mirai", player.account) as company:
+        (handed,) = sync(company).handed_off
+        person_id = handed.person.person_id
+        erase(player, contact_id)
+        report = sweep(company)
+        assert report.removed.erased_count == 2, "the record, and the form it sent"
+        assert report.removed.notices == []
+        assert points(company, f"email:{EMAIL}") is None
+        (row,) = company.store.read_decisions(company.name, person_id)
+        assert row.decision.score.total_points == 40
+        stored = company.store.read_person(company.name, person_id)
+        assert stored is not None
+        assert (stored.stage, stored.handed_off_at) == (Stage.INQUIRY, handed.decision.decided_at)
+        for days in (8, 16):
+            assert sync(often(company, days)).removed.erased_count == 0
+    text = b"".join(file.read_bytes() for file in tmp_path.glob("mql.db*"))
+    for personal in (EMAIL, NAME):
+        assert personal.encode() not in text
+    assert OTHER.encode() in text
+
+
+def test_who_has_a_record_in_the_other_crm_goes_on_with_that_alone(player: Player, opener: Opener) -> None:
+    contact_id, lead_id = player.contact(EMAIL, title="担当者"), player.lead(EMAIL, title="担当者")
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        sync(company)
+        assert points(company, f"email:{EMAIL}") == 30
+        erase(player, contact_id)
+        sweep(company)
+        assert points(company, f"email:{EMAIL}") == 10
+        left = judged(company, f"salesforce:leads:{lead_id}")
+        assert left is not None
+        assert len(left.person.contacts) == 1
+
+
+def test_a_new_form_by_an_erased_address_is_a_new_human(player: Player, opener: Opener) -> None:
+    contact_id = player.contact(EMAIL)
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        sync(company)
+        erase(player, contact_id)
+        sweep(company)
+        player.advance(7200)
+        new_id = player.contact(EMAIL, title="担当者")
+        player.download_in_hubspot(EMAIL)
+        sync(often(company, days=9))
+        assert new_id != contact_id
+        assert points(often(company, days=9), f"hubspot:contacts:{new_id}") == 30
+
+
+@pytest.mark.parametrize("takes_submissions", [True, False])
+def test_reading_everything_anew_brings_nothing_of_the_erased_back(
+    player: Player, opener: Opener, takes_submissions: bool, tmp_path: Path,
+) -> None:
+    player.control("hubspot", "switches", erasure_takes_submissions=takes_submissions)
+    contact_id = player.contact(EMAIL, lastname=NAME)
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        sync(company)
+        erase(player, contact_id)
+        sweep(company)
+        with company.store._engine.connect() as connection:
+            connection.exec_driver_sql("DELETE FROM cursors")
+            connection.commit()
+        report = sync(often(company, days=9))
+        assert {(c.new, c.changed) for c in report.pulled if c.crm == "hubspot" and not c.is_fresh} == {(0, 0)}
+    assert EMAIL.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("mql.db*"))
+
+
+def test_who_is_taken_off_a_campaign_loses_its_points(player: Player, opener: Opener) -> None:
+    lead_id = player.lead(EMAIL, title="担当者")
+    player.download_in_salesforce(lead_id)
+    with opener("mirai", player.account) as company:
+        sync(company)
+        assert points(company, f"email:{EMAIL}") == 30
+        (member,) = player.records("salesforce", "CampaignMember")
+        player.salesforce("DELETE", f"sobjects/CampaignMember/{member['Id']}")
+        player.advance(3600)
+        report = sync(often(company, days=1))
+        assert report.judged_count == 1
+        assert points(company, f"email:{EMAIL}") == 10
+    assert player.salesforce("GET", f"sobjects/Lead/{lead_id}")["MQL_Score__c"] == 10
+
+
+@pytest.mark.parametrize("erase_all", [False, True])
+def test_more_erasures_than_are_credible_only_count_as_deletions(
+    player: Player, opener: Opener, monkeypatch: pytest.MonkeyPatch, erase_all: bool,
+) -> None:
+    monkeypatch.setattr(removals, "CREDIBLE_COUNT", 2)
+    ids = [player.contact(f"n{n}@asahi.example", title="担当者") for n in range(4)]
+    with opener("mirai", player.account) as company:
+        sync(company)
+        for contact_id in ids[:3]:
+            erase(player, contact_id)
+        report = sweep(company, erase_all=erase_all)
+        assert [points(company, f"email:n{n}@asahi.example") for n in range(4)] == [None, None, None, 10]
+        if erase_all:
+            assert (report.removed.erased_count, report.removed.notices) == (3, [])
+        else:
+            assert report.removed.erased_count == 0
+            (notice,) = report.notices
+            assert notice.startswith("hubspot contacts: 3 of 4 records seem to be erased for good: not believed")
+            assert "--erase-all" in notice
+            assert sync(often(company, days=9)).removed.erased_count == 0
+            assert sync(company, erase_all=True).removed.erased_count == 3
+
+
+def test_a_plan_erases_nothing_it_cannot_know_of_and_writes_nothing(player: Player, opener: Opener) -> None:
+    contact_id = player.contact(EMAIL)
+    player.download_in_hubspot(EMAIL)
+    with opener("mirai", player.account) as company:
+        delete(player, contact_id)
+        assert plan(often(company)).judged == []
+    assert tasks(player) == []
