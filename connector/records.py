@@ -123,8 +123,7 @@ class StageMove(NamedTuple):
     moved_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """One CRM record of a human, in our words.
 
     Attributes:

@@ -84,13 +84,16 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
             adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
             stack.callback(adapter.close)
             built[crm] = adapter
-        company = Company(name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync)
+        places = {crm: where_the_credential_is(name, crm, connections) for crm in built}
+        company = Company(
+            name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync, places,
+        )
         open_budgets(company)
         stack.callback(save_calls, company)
         try:
             yield company
         except AuthError as error:
-            error.hint = f"{error.hint} {where_the_credential_is(name, error.crm, connections)}".strip()
+            error.hint = f"{error.hint} {places[error.crm]}".strip()
             raise
 
 

@@ -99,6 +99,8 @@ def show_estimate(out: Console, company: str, estimates: list[CrmEstimate]) -> N
     for estimate in estimates:
         if estimate.error is not None:
             out.print(f"[red]✗[/] {company} {estimate.crm}: {safe(estimate.error)}")
+            if estimate.error.hint:
+                out.print(f"  {safe(estimate.error.hint)}")
             continue
         left = "" if estimate.left is None else f"; {estimate.left:,} left for reading today"
         out.print(f"{safe(company)} {safe(estimate)}{left}")

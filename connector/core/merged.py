@@ -14,7 +14,7 @@ class MergedRecords:
     """The groups that merges make; the answer does not depend on the order in which they were told."""
 
     def __init__(self, merges: Iterable[Merge] = ()) -> None:
-        edges = set(merges)
+        self._edges = edges = set(merges)
         self._names: dict[RecordKey, set[RecordKey]] = {}
         for loser, winner in edges:
             joined = self._names.get(loser, {loser}) | self._names.get(winner, {winner})
@@ -26,6 +26,15 @@ class MergedRecords:
     def names(self, key: RecordKey) -> tuple[RecordKey, ...]:
         """Return every record that is one with this one, itself among them, in order."""
         return tuple(sorted(self._names.get(key, (key,))))
+
+    def taken_up_by(self, key: RecordKey) -> set[RecordKey]:
+        """Return every record that was merged into this one, directly or by way of others."""
+        found: set[RecordKey] = set()
+        new = {key}
+        while new:
+            new = {loser for loser, winner in self._edges if winner in new} - found - {key}
+            found |= new
+        return found
 
     def end(self, key: RecordKey) -> RecordKey:
         """Return the record that goes on for this one: itself when it was not merged away."""

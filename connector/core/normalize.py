@@ -12,7 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -34,7 +34,6 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAGES = frozenset(stage.value for stage in Stage)
 _EPOCH_MS = re.compile(r"-?[0-9]{11,15}")
-_PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def fold(text: str) -> str:
@@ -85,9 +84,7 @@ def parse_moment(value: Any, zone: ZoneInfo) -> datetime | None:
     try:
         if _EPOCH_MS.fullmatch(text) or not isinstance(value, str):
             return _EPOCH + timedelta(milliseconds=float(text))
-        if _PLAIN_DATE.fullmatch(text):
-            return datetime.combine(date.fromisoformat(text), datetime.min.time(), zone).astimezone(UTC)
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)    # of a plain date: its midnight, without a zone
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -187,6 +184,7 @@ class _PeopleReader:
         self._links = _compile_links(stream.links)
         self._superseded_by = _compile_links(stream.superseded_by)
         self._stages = _Memo(_stage)
+        self._former_stages = _Memo(self.stage)
         self._hosts = _Memo(lambda host: (staff.hold(host), competitors.hold(host)))
 
     def contact(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
@@ -259,7 +257,7 @@ class _PeopleReader:
             moved_at = parse_moment(one.get("timestamp"), self._zone) if value else None
             if moved_at is None:
                 continue  # cleared, or not dated: it says nothing about where the record stood
-            stage = self.stage(value)
+            stage = self._former_stages[value]
             if stage is None:
                 problems.append(f"stage_history: field {field} has a value that gives no stage of ours")
             else:

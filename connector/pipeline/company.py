@@ -22,6 +22,7 @@ class Company:
         adapters: By CRM name, in the mapping's order.
         clock: Returns now, aware UTC.
         rhythm: How often what is asked less often than with every run is asked.
+        credential_places: By CRM name, a sentence that says where its credential is taken from, for messages.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Company:
     store: Store
     clock: Callable[[], datetime]
     rhythm: SyncSettings = field(default_factory=SyncSettings)
+    credential_places: Mapping[str, str] = field(default_factory=dict)
 
 
 class Step(NamedTuple):

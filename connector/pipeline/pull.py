@@ -10,6 +10,7 @@ from connector.adapter_kit.protocol import Cursor, StreamRequest
 from connector.errors import (
     AccessDeniedError,
     ApiChangedError,
+    AuthError,
     BudgetSpentError,
     ConnectorError,
     FatalError,
@@ -201,7 +202,8 @@ class _CrmPull:
         is_refused = isinstance(error, _REFUSED)
         told = told_stop(self._company, self._crm, error) if isinstance(error, BudgetSpentError) else str(error)
         if isinstance(error, FatalError) and error.hint:
-            told = f"{told}. {error.hint}"
+            place = self._company.credential_places.get(self._crm, "") if isinstance(error, AuthError) else ""
+            told = f"{told}. {error.hint} {place}".rstrip(" .")
         self.counts.append(StreamCounts(self._crm, stream, error=told, is_refused=is_refused))
 
 

@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.core.merged import MergedRecords
 from connector.core.normalize import Normalizer
 from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
-from connector.pipeline.understand import read_contacts, understand
+from connector.pipeline.understand import read_contacts, read_former_contacts, understand
 from connector.records import RecordKey, Removal, RemovalKind
-from connector.store import Erasing, Lease, NotedErasure, RemovalCounts
+from connector.store import CONFIRMED_AFTER, Erasing, Lease, NotedErasure, RemovalCounts
 
 log = logging.getLogger(__name__)
 
@@ -99,20 +100,25 @@ def pull_removed(
     """Ask for removals that no pull tells of, as often as the company's rhythm says, and erase what is to be erased.
 
     Lists are read at most once in `removals_every_hours`. Where no list tells of all removals, every record is asked
-    for once in `sweep_every_days`: a part with each run, as much as is due by then. A CRM that refuses us is left for
-    this run.
+    for once in `sweep_every_days`: a part with each run, as much as is due by then. What was said to be erased is
+    asked for again after `CONFIRMED_AFTER`, and erased when it is said again. A CRM that refuses us is left for this
+    run.
 
     Args:
         stopped: CRMs that are not to be asked in this run.
         erase_all: Erase what was noted however much it is.
     """
     counts: list[RemovedCounts] = []
+    noted = _read_noted(company)
     for crm, part in company.mapping.crm.items():
         if crm in stopped:
             continue
         for stream in needed_fields(part):
             try:
                 counts.extend(_ask_stream(company, lease, crm, stream, progress))
+                doubtful = noted.get((crm, stream), [])
+                if erase_all or not _stored_if_doubted(company, crm, stream, doubtful):
+                    counts.extend(_ask_again(company, lease, crm, stream, doubtful))
             except (FatalError, RetryableError, RejectedError) as error:
                 log.warning("removals stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
                 counts.append(RemovedCounts(crm, stream, error=str(error)))
@@ -196,10 +202,8 @@ def _sweep(
         ids = store.read_ids_to_ask(company.name, crm, stream, after=sweep.after, limit=ASKED_AT_ONCE)
         if ids:
             was_asked = True
-            removals = company.adapters[crm].find_removed(stream, ids)
-            counts = counts.plus(follow_removals(company, lease, crm, removals))
-            there = sorted(set(ids) - {removal.remote_id for removal in removals})
-            brought_back += store.bring_back(lease, [RecordKey(crm, stream, i) for i in there], now)
+            news, back = _ask(company, lease, crm, stream, ids)
+            counts, brought_back = counts.plus(news), brought_back + back
         sweep = _Sweep(
             sweep.began_at, sweep.size, sweep.asked + len(ids), ids[-1] if ids else sweep.after,
             len(ids) < ASKED_AT_ONCE,
@@ -207,6 +211,30 @@ def _sweep(
         _keep_sweep(company, lease, crm, stream, sweep)
         progress(Step("pull", f"{crm} {stream} sweep", sweep.asked))
     return (counts, brought_back) if was_asked else None
+
+
+def _ask(
+    company: Company, lease: Lease, crm: str, stream: str, remote_ids: Sequence[str],
+) -> tuple[RemovalCounts, int]:
+    """Ask what became of these records and follow it; return what was news, and how many are there after all."""
+    removals = company.adapters[crm].find_removed(stream, remote_ids)
+    counts = follow_removals(company, lease, crm, removals)
+    there = sorted(set(remote_ids) - {removal.remote_id for removal in removals})
+    keys = [RecordKey(crm, stream, remote_id) for remote_id in there]
+    return counts, company.store.bring_back(lease, keys, company.clock())
+
+
+def _ask_again(
+    company: Company, lease: Lease, crm: str, stream: str, noted: Sequence[NotedErasure],
+) -> list[RemovedCounts]:
+    """Ask for what was said to be erased some time ago, and not said again since."""
+    now = company.clock()
+    ids = [n.key.remote_id for n in noted if not n.is_confirmed and now - n.noted_at >= CONFIRMED_AFTER]
+    counts, brought_back = RemovalCounts(), 0
+    for first in range(0, len(ids), ASKED_AT_ONCE):
+        news, back = _ask(company, lease, crm, stream, ids[first:first + ASKED_AT_ONCE])
+        counts, brought_back = counts.plus(news), brought_back + back
+    return [RemovedCounts(crm, stream, *counts, brought_back)] if ids else []
 
 
 def _read_sweep(company: Company, crm: str, stream: str) -> _Sweep | None:
@@ -226,33 +254,52 @@ def _keep_sweep(company: Company, lease: Lease, crm: str, stream: str, sweep: _S
 
 
 def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[int, list[str]]:
-    """Erase what was noted, and return how many records went, and a line for each stream that was not believed."""
-    store = company.store
-    by_stream: dict[tuple[str, str], list[NotedErasure]] = defaultdict(list)
-    for noted in store.find_erasures(company.name):
-        by_stream[noted.key.crm, noted.key.stream].append(noted)
+    """Erase what was told twice, and return how many records went, and a line for each stream not believed."""
     erased_count, notices = 0, []
-    for (crm, stream), group in by_stream.items():
-        # What people did is only told to be erased by a list that names it; people are found missing, too.
-        if not erase_all and stream in company.mapping.crm[crm].people and len(group) > CREDIBLE_COUNT:
-            stored = store.count_records(company.name, crm, stream)
-            if len(group) > stored * CREDIBLE_PART:
-                notices.append(
-                    f"{crm} {stream}: {len(group):,} of {stored:,} records seem to be erased for good: not believed, "
-                    "they only count as deleted. If our user lost a right, give it back; if they were erased on "
-                    f"purpose, run `mql sync {company.name} --erase-all`"
-                )
-                continue
-        for first in range(0, len(group), ERASED_AT_ONCE):
-            erased_count += _erase(company, lease, crm, group[first:first + ERASED_AT_ONCE])
+    for (crm, stream), group in _read_noted(company).items():
+        stored = 0 if erase_all else _stored_if_doubted(company, crm, stream, group)
+        if stored:
+            notices.append(
+                f"{crm} {stream}: {len(group):,} of {stored:,} records seem to be erased for good: not believed, "
+                "they only count as deleted. If our user lost a right, give it back; if they were erased on "
+                f"purpose, run `mql sync {company.name} --erase-all`"
+            )
+            continue
+        confirmed = [noted for noted in group if noted.is_confirmed]
+        if erase_all and len(confirmed) < len(group):
+            notices.append(
+                f"{crm} {stream}: {len(group) - len(confirmed):,} records were said to be erased only a moment ago: "
+                f"run `mql sync {company.name} --erase-all` again in a quarter of an hour"
+            )
+        for first in range(0, len(confirmed), ERASED_AT_ONCE):
+            erased_count += _erase(company, lease, crm, confirmed[first:first + ERASED_AT_ONCE])
     return erased_count, notices
+
+
+def _read_noted(company: Company) -> dict[tuple[str, str], list[NotedErasure]]:
+    """Return what was said to be erased, by CRM and stream."""
+    by_stream: dict[tuple[str, str], list[NotedErasure]] = defaultdict(list)
+    for noted in company.store.find_erasures(company.name):
+        by_stream[noted.key.crm, noted.key.stream].append(noted)
+    return by_stream
+
+
+def _stored_if_doubted(company: Company, crm: str, stream: str, noted: Sequence[NotedErasure]) -> int:
+    """Return how many records of a stream are stored when so many of them are not believed to be erased, else 0."""
+    # What people did is only told to be erased by a list that names it; people are found missing, too.
+    part = company.mapping.crm.get(crm)
+    if len(noted) <= CREDIBLE_COUNT or part is None or stream not in part.people:
+        return 0
+    stored = company.store.count_records(company.name, crm, stream)
+    return stored if len(noted) > stored * CREDIBLE_PART else 0
 
 
 def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasure]) -> int:
     store, name = company.store, company.name
     normalizer = Normalizer(company.mapping)
     records = {noted.key: noted.removed_at for noted in group}
-    emails = {noted.key: _emails_of(company, normalizer, noted.key) for noted in group}
+    records |= _taken_up(company, records)
+    emails = {key: _emails_of(company, normalizer, key) for key in records}
     own = {f"email:{address}" for addresses in emails.values() for address in addresses}
     owners = store.get_person_ids(name, [*map(str, records), *own])
     former = [noted.person_id for noted in group if noted.person_id is not None]
@@ -265,7 +312,8 @@ def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasur
         key: contact for key, contact in read_contacts(company, normalizer, concerned).items()
         if contact.key not in records
     }
-    carried = {address for contact in left.values() for address in contact.emails}
+    taken_up = read_former_contacts(company, normalizer, _records_among(concerned) - records.keys())
+    carried = {address for contact in (*left.values(), *taken_up.values()) for address in contact.emails}
     carried_here = {address for contact in left.values() if contact.key.crm == crm for address in contact.emails}
     emptied = {person_id for person_id in people if not any(key in left for key in keys.get(person_id, ()))}
     theirs = {key for person_id in emptied for key in keys.get(person_id, ()) if key.startswith("email:")}
@@ -278,6 +326,20 @@ def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasur
     return store.erase(
         lease, crm, Erasing(records, addresses, forgotten - carried, emptied, people - emptied), company.clock(),
     )
+
+
+def _taken_up(company: Company, records: Mapping[RecordKey, datetime]) -> dict[RecordKey, datetime]:
+    """Return what was merged into these records and is kept for its ties, with when they were removed."""
+    merged = MergedRecords(company.store.read_merges(company.name, map(str, records)))
+    found = {
+        loser: removed_at for key, removed_at in records.items() for loser in merged.taken_up_by(key)
+        if loser not in records
+    }
+    return {row.key: found[row.key] for row in company.store.read_merged_away(company.name, found)}
+
+
+def _records_among(keys: Iterable[str]) -> set[RecordKey]:
+    return {RecordKey.parse(key) for key in keys if not key.startswith("email:")}
 
 
 def _emails_of(company: Company, normalizer: Normalizer, key: RecordKey) -> set[str]:

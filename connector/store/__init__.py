@@ -1,6 +1,6 @@
 """What must survive the process, each query once. Knows no CRM and reads no clock: every `at` is passed in."""
 
-from connector.store.erasing import Erasing, NotedErasure
+from connector.store.erasing import CONFIRMED_AFTER, Erasing, NotedErasure
 from connector.store.removals import RemovalCounts
 from connector.store.rows import (
     ChangeState,
@@ -16,6 +16,6 @@ from connector.store.rows import (
 from connector.store.store import Store, open_store
 
 __all__ = [
-    "ChangeState", "Conflict", "DecisionRow", "Erasing", "Handoff", "Lease", "NotedErasure", "OutboxRow", "PersonRow",
-    "RemovalCounts", "SentChange", "Store", "StoredRecord", "open_store",
+    "CONFIRMED_AFTER", "ChangeState", "Conflict", "DecisionRow", "Erasing", "Handoff", "Lease", "NotedErasure",
+    "OutboxRow", "PersonRow", "RemovalCounts", "SentChange", "Store", "StoredRecord", "open_store",
 ]

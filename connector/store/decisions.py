@@ -18,7 +18,7 @@ from connector.store.database import Database
 from connector.store.instants import to_micros
 from connector.store.merging import follow_merges
 from connector.store.people import mark_dirty
-from connector.store.planning import LATEST_WINS, plan_changes
+from connector.store.planning import LATEST_WINS, WITHDRAWN, plan_changes
 from connector.store.rows import ChangeState, DecisionRow, Handoff, Lease, PersonRow
 from connector.store.schema import decisions, outbox, person_keys, persons
 
@@ -72,24 +72,31 @@ class DecisionsStore(Database):
     def get_handoffs(self, company: str, person_ids: Iterable[str]) -> dict[str, Handoff]:
         """Person id -> their newest handoff and where it was written or is to be; those without one are left out.
 
-        A CRM that refused all of it does not count.
+        A CRM that refused all of it does not count, nor does one whose task or note was withdrawn.
         """
         wanted = list(person_ids)
         made = select(decisions.c.person_id, decisions.c.decision).where(
             decisions.c.company == company, decisions.c.kind == _HANDOFF, decisions.c.person_id.in_(each_of(wanted)),
         ).order_by(decisions.c.cycle)
-        places = select(outbox.c.person_id, outbox.c.cycle, outbox.c.crm).where(
+        places = select(
+            outbox.c.person_id, outbox.c.cycle, outbox.c.crm, outbox.c.kind, outbox.c.state, outbox.c.reason,
+        ).where(
             outbox.c.company == company, outbox.c.person_id.in_(each_of(wanted)),
             outbox.c.kind.in_([ChangeKind.STAGE.value, ChangeKind.TASK.value, ChangeKind.NOTE.value]),
-            outbox.c.state.not_in([ChangeState.REJECTED.value, ChangeState.DEAD.value]),
-        ).distinct()
+        )
         with self._reading() as connection:
             newest = {row.person_id: load_decision(row.decision) for row in connection.execute(made)}
             crms: dict[tuple[str, int], set[str]] = defaultdict(set)
+            lacking: dict[tuple[str, int], set[str]] = defaultdict(set)
             for row in connection.execute(places):
-                crms[row.person_id, row.cycle].add(row.crm)
+                if row.state not in (ChangeState.REJECTED, ChangeState.DEAD):
+                    crms[row.person_id, row.cycle].add(row.crm)
+                elif row.reason == WITHDRAWN and row.kind not in LATEST_WINS:
+                    lacking[row.person_id, row.cycle].add(row.crm)
         return {
-            person_id: Handoff(decision, frozenset(crms[person_id, decision.cycle]))
+            person_id: Handoff(
+                decision, frozenset(crms[person_id, decision.cycle] - lacking[person_id, decision.cycle]),
+            )
             for person_id, decision in newest.items()
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, select, update
@@ -30,8 +30,8 @@ from connector.store.codec import (
 from connector.store.database import Database
 from connector.store.instants import to_micros
 from connector.store.people import forget_conflicts, mark_dirty
-from connector.store.planning import UNSENT, WITHDRAWN
-from connector.store.records import GONE
+from connector.store.planning import SET_CHANGE, UNSENT, WITHDRAWN
+from connector.store.records import GONE, forget_notes
 from connector.store.rows import ChangeState, Lease
 from connector.store.schema import (
     activities,
@@ -53,7 +53,6 @@ _ENTOMB = f"""
     {_THIS_RECORD}
 """  # noqa: S608 - ours, like every statement here; values are bound
 _FORGET_VERSIONS = f"DELETE FROM record_versions {_THIS_RECORD}"  # noqa: S608
-_UNNOTE = f"DELETE FROM erasures {_THIS_RECORD}"  # noqa: S608
 _SET_LINKS = f"UPDATE records SET links = ? {_THIS_RECORD}"  # noqa: S608
 _EMPTY_CHANGE = """
     UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL,
@@ -61,9 +60,18 @@ _EMPTY_CHANGE = """
         not_before = NULL
     WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
-_SET_CHANGE = "UPDATE outbox SET change = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
+_WITHDRAW = """
+    UPDATE outbox SET state = 'dead', reason = ?, next_attempt_at = NULL, not_before = NULL, updated_at = ?
+    WHERE company = ? AND crm = ? AND idempotency_key = ?
+"""
+_MARK_SENDING = "UPDATE outbox SET reason = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
 _SET_DECISION = "UPDATE decisions SET decision = ? WHERE company = ? AND person_id = ? AND cycle = ? AND kind = ?"
-_SETTLED = frozenset({ChangeState.DONE, ChangeState.UNCHANGED, ChangeState.REJECTED, ChangeState.DEAD})
+
+
+CONFIRMED_AFTER = timedelta(minutes=15)
+"""So far apart an erasure must be told twice before it is carried out. An index that lags, or an old id that does not
+lead to what a fresh merge made of it, looks just like one, and passes: HubSpot's search may be minutes behind. Our
+choice."""
 
 
 class NotedErasure(NamedTuple):
@@ -71,11 +79,20 @@ class NotedErasure(NamedTuple):
 
     Attributes:
         person_id: Whose it was when it was removed; None when it was nobody's.
+        noted_at: When we were first told that it is erased.
+        told_at: When we were last told.
     """
 
     key: RecordKey
     removed_at: datetime
     person_id: str | None
+    noted_at: datetime
+    told_at: datetime
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it was told again long enough after the first time."""
+        return self.told_at - self.noted_at >= CONFIRMED_AFTER
 
 
 class Erasing(NamedTuple):
@@ -103,13 +120,19 @@ class ErasingStore(Database):
     def find_erasures(self, company: str) -> list[NotedErasure]:
         """Every removed record that is to be erased, by key; one that came back is not among them."""
         noted, stored = erasures.c, records_table.c
-        query = select(noted.crm, noted.stream, noted.remote_id, noted.removed_at, stored.removed_from).where(
+        query = select(
+            noted.crm, noted.stream, noted.remote_id, noted.removed_at, stored.removed_from, noted.noted_at,
+            noted.told_at,
+        ).where(
             noted.company == company, stored.company == company, stored.crm == noted.crm,
             stored.stream == noted.stream, stored.remote_id == noted.remote_id, stored.removal.is_not(None),
         ).order_by(noted.crm, noted.stream, noted.remote_id)
         with self._reading() as connection:
             return [
-                NotedErasure(RecordKey(row.crm, row.stream, row.remote_id), row.removed_at, row.removed_from)
+                NotedErasure(
+                    RecordKey(row.crm, row.stream, row.remote_id), row.removed_at, row.removed_from, row.noted_at,
+                    row.told_at,
+                )
                 for row in connection.execute(query)
             ]
 
@@ -131,7 +154,9 @@ class ErasingStore(Database):
 
         Of each record a tombstone stays: its key, and when it was removed. Its versions and the activities it told
         of go. Changes about it lose their texts and fields; what was not sent is dead. People without a record left
-        keep no text at all; the texts written about the others go, since they may tell of what was erased.
+        keep no text at all; the texts about the others go, since they may tell of what was erased: those that were
+        not sent are withdrawn, to be made anew when the person is judged next. One that is under way keeps its
+        title, to be looked for by.
         """
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
@@ -166,7 +191,7 @@ class ErasingStore(Database):
                 connection, pending_records, _KEY_COLUMNS,
                 [(company, *key) for key in sorted({*gone, *linked.shared})], "ON CONFLICT DO NOTHING",
             )
-            run_for_rows(connection, _UNNOTE, [(company, *key) for key in gone])
+            forget_notes(connection, company, gone)
         self._empty_log()
         return len(gone)
 
@@ -279,14 +304,23 @@ def _empty_changes(connection: Connection, company: str, crm: str, erasing: Eras
         (_empty_change(row.change), state, stamp, state, reason, company, *place)
         for place, row in emptied.items() for state, reason in [_given_up(row)]
     ])
-    written = select(*columns).where(
-        outbox.c.company == company, outbox.c.person_id.in_(each_of(everybody)),
-        outbox.c.state.in_(sorted(_SETTLED)),
-    )
-    run_for_rows(connection, _SET_CHANGE, [
-        (dump_change(replace(load_change(row.change), document=None)), company, row.crm, row.idempotency_key)
-        for row in connection.execute(written).all() if (row.crm, row.idempotency_key) not in emptied
-    ])
+    rest = select(*columns).where(outbox.c.company == company, outbox.c.person_id.in_(each_of(everybody)))
+    texts = {
+        (row.crm, row.idempotency_key): (row, load_change(row.change)) for row in connection.execute(rest).all()
+        if (row.crm, row.idempotency_key) not in emptied
+    }
+    for place, (row, change) in texts.items():
+        document = change.document
+        if document is None:
+            continue
+        if row.state == ChangeState.SENDING:
+            run_for_rows(connection, _MARK_SENDING, [(WITHDRAWN, company, *place)])
+            document = replace(document, sections=())
+        else:
+            document = None
+            if row.state in UNSENT:
+                run_for_rows(connection, _WITHDRAW, [(WITHDRAWN, stamp, company, *place)])
+        run_for_rows(connection, SET_CHANGE, [(dump_change(replace(change, document=document)), company, *place)])
 
 
 def _given_up(row: Row[*tuple[Any, ...]]) -> tuple[str, str]:

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 
 from connector.records import Change, Outcome, Receipt, Value
 from connector.store.bulk import each_of, run_for_rows
-from connector.store.codec import dump_json, load_change, load_json
+from connector.store.codec import dump_change, dump_json, load_change, load_json
 from connector.store.database import Database
 from connector.store.instants import to_micros
-from connector.store.planning import LATEST_WINS, plan_replacements, supersede_retries
+from connector.store.people import mark_dirty
+from connector.store.planning import LATEST_WINS, SET_CHANGE, WITHDRAWN, plan_replacements, supersede_retries
 from connector.store.rows import ChangeState, Lease, OutboxRow, SentChange
 from connector.store.schema import outbox
 
@@ -95,7 +96,8 @@ class OutboxStore(Database):
 
         RETRY waits as long as the CRM said, else a few seconds at first and then 1, 2, 4 ... minutes up to 6 hours;
         it is dead when it was planned longer ago than `LONGEST_LIFE`, and given up when a newer change to the same
-        record was planned meanwhile. UNKNOWN stays `sending`, as sent at `at`. What is DONE, and UNCHANGED without a
+        record was planned meanwhile. A text that was withdrawn while it was under way is dead, and its person is to
+        be judged again. UNKNOWN stays `sending`, as sent at `at`. What is DONE, and UNCHANGED without a
         reason, is known from now on to be in the CRM. Where a newer change waited behind the answered one, that is
         planned.
         """
@@ -115,6 +117,11 @@ class OutboxStore(Database):
                 (dump_json(_confirmed(row)), stamp, *_place(row))
                 for row in answered if row.kind in LATEST_WINS and _is_confirmed(by_key[row.idempotency_key])
             ])
+            withdrawn = [row for row in answered if row.reason == WITHDRAWN]
+            run_for_rows(connection, SET_CHANGE, [
+                (dump_change(replace(load_change(row.change), document=None)), *_place(row)) for row in withdrawn
+            ])
+            mark_dirty(connection, lease.company, each_of([row.person_id for row in withdrawn]))
             retried = {row.idempotency_key for row in answered
                        if by_key[row.idempotency_key].outcome is Outcome.RETRY}
             plan_replacements(connection, answered, retried, at)
@@ -209,6 +216,8 @@ def _answer(
     """State, reason, remote id, next attempt, and not before when, as they follow from a receipt."""
     if receipt.outcome is not Outcome.RETRY:
         return receipt.outcome.value, receipt.reason, receipt.remote_id, None, None
+    if row.reason == WITHDRAWN:
+        return ChangeState.DEAD.value, WITHDRAWN, receipt.remote_id, None, None
     if at - row.planned_at >= LONGEST_LIFE:
         return ChangeState.DEAD.value, receipt.reason, receipt.remote_id, None, None
     if receipt.retry_after_seconds is not None:

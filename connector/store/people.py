@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
-from sqlalchemy.sql import Select
+from sqlalchemy import ColumnElement, Connection, Select, SelectBase, delete, exists, select, update
 
 from connector.records import RecordKey
 from connector.store.bulk import each_of, insert_rows
@@ -107,7 +106,7 @@ class PeopleStore(Database):
             ]
 
 
-def mark_dirty(connection: Connection, company: str, person_ids: Select[str]) -> None:
+def mark_dirty(connection: Connection, company: str, person_ids: SelectBase) -> None:
     """Have these people decided again, in the caller's transaction."""
     connection.execute(
         update(persons)

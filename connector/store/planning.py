@@ -30,7 +30,7 @@ UNSENT = frozenset({ChangeState.PLANNED, ChangeState.RETRY})
 _OPEN = UNSENT | {ChangeState.SENDING, ChangeState.DEAD}
 
 SUPERSEDED = "a newer change took its place"
-WITHDRAWN = "the record was removed from its CRM"
+WITHDRAWN = "a record it is about or tells of was removed from its CRM"
 _CANCELLED = "the CRM has these values already"
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ _PLAN_REPLACEMENT = """
         planned_at = ?, replacement = NULL, replacement_run_id = NULL
     WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
-_SHRINK = "UPDATE outbox SET change = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
+SET_CHANGE = "UPDATE outbox SET change = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
 _DROP = "DELETE FROM outbox WHERE company = ? AND crm = ? AND idempotency_key = ?"
 _LAY_ASIDE = """
     UPDATE outbox SET state = 'unchanged', reason = ?, next_attempt_at = NULL, not_before = NULL, updated_at = ?
@@ -211,7 +211,7 @@ def _cancel(
             again = _to_write_again(own, change)
             if again is not None:
                 waiting.append((dump_change(again), run_id, *own.place))
-    run_for_rows(connection, _SHRINK, shrunk)
+    run_for_rows(connection, SET_CHANGE, shrunk)
     _put_away(connection, emptied, _CANCELLED, to_micros(at))
     run_for_rows(connection, _WAIT_BEHIND, waiting)
 

@@ -27,6 +27,7 @@ KEEP_OLD_VERSION = """
     SELECT company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, ? FROM records
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
+_FORGET_NOTE = "DELETE FROM erasures WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?"
 _KEEP_LATE_VERSION = """
     INSERT INTO record_versions
         (company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, valid_to)
@@ -115,6 +116,9 @@ class RecordsStore(Database):
             insert_rows(
                 connection, records_table, _RECORD_COLUMNS, [(*place, i, *page[i], stamp, stamp) for i in sorted(new)],
             )
+            forget_notes(connection, lease.company, [
+                RecordKey(crm, stream, remote_id) for remote_id in changed if known[remote_id][0] == GONE
+            ])
             run_for_rows(connection, KEEP_OLD_VERSION, [(stamp, *place, remote_id) for remote_id in changed])
             run_for_rows(
                 connection, _CHANGE_RECORD, [(*page[remote_id], stamp, *place, remote_id) for remote_id in changed],
@@ -234,6 +238,11 @@ def clear_pending(connection: Connection, company: str, keys: Iterable[RecordKey
         connection.exec_driver_sql(_CLEAR_PENDING, (company, *stream, dump_json(remote_ids)))
 
 
+def forget_notes(connection: Connection, company: str, keys: Iterable[RecordKey]) -> None:
+    """Drop, in the caller's transaction, that these records were told to be erased."""
+    run_for_rows(connection, _FORGET_NOTE, [(company, *key) for key in keys])
+
+
 def _read_known(
     connection: Connection, place: tuple[str, str, str], page: Mapping[str, tuple[int, str, str | None]],
 ) -> tuple[dict[str, tuple[str, str | None]], list[str], list[str]]:
@@ -293,7 +302,7 @@ def _of_stream(company: str, crm: str, stream: str) -> ColumnElement[bool]:
 
 def _read_stored(connection: Connection, query: Select[Any]) -> list[StoredRecord]:
     """The records that a query of `_STORED` finds."""
-    return [_to_stored(*row) for row in connection.execute(query).all()]
+    return [_to_stored(*row) for row in connection.execute(query)]
 
 
 def _to_stored(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
@@ -14,9 +14,10 @@ from connector.records import RecordKey, Removal, RemovalKind
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import load_json
 from connector.store.database import Database
+from connector.store.erasing import CONFIRMED_AFTER
 from connector.store.instants import to_micros
 from connector.store.readdressing import aim_changes, withdraw_changes
-from connector.store.records import GONE, KEEP_OLD_VERSION
+from connector.store.records import GONE, KEEP_OLD_VERSION, forget_notes
 from connector.store.rows import Lease, StoredRecord
 from connector.store.schema import erasures, merges, pending_records, record_versions
 from connector.store.schema import records as records_table
@@ -39,10 +40,16 @@ _UNBURY = """
         ), valid_from = ?, version = version + 1, removal = NULL, removed_from = NULL
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
+_UNNOTE_DOUBTFUL = """
+    DELETE FROM erasures WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ? AND told_at - noted_at < ?
+"""
 _MARK_MERGED = """
     UPDATE records SET removal = 'merged', modified_at = ?
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
+
+
+_CONFIRMED_AFTER = CONFIRMED_AFTER // timedelta(microseconds=1)
 
 
 class RemovalCounts(NamedTuple):
@@ -65,14 +72,16 @@ class RemovalsStore(Database):
     """Records that are gone, and the merges that were told of."""
 
     def save_removals(self, lease: Lease, crm: str, removals: Sequence[Removal], at: datetime) -> RemovalCounts:
-        """Keep what became of these records, all or nothing; told again it changes nothing.
+        """Keep what became of these records, all or nothing; told again it changes nothing but how sure it is.
 
         A removed record keeps its place with an empty payload, and its versions stay in the ledger; it becomes
         pending, so that whoever had it gives it up. One that is shown again is a changed record like any other.
 
         DELETED: what was not sent about it is withdrawn; of a record that was never here nothing is kept.
         MERGED: kept for ever, and what did not get out about it is aimed at the record that goes on.
-        ERASED: as DELETED, and noted to be erased (`find_erasures`); one that was never here may never come.
+        ERASED: as DELETED, and noted to be erased (`find_erasures`), with the first and the last time it was told;
+        one that was never here may never come. The note goes when the record is back or told to be merged, and, as
+        long as it is not confirmed, when it is told to be deleted.
         """
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
@@ -103,7 +112,11 @@ class RemovalsStore(Database):
             remarked = {key for key in told.merged if states.get(key) == RemovalKind.DELETED}
             run_for_rows(connection, _MARK_MERGED, [(told.micros(key), company, *key) for key in remarked])
             to_erase = [key for key in told.erased if states.get(key, RemovalKind.ERASED) != RemovalKind.ERASED]
-            noted = _note_erasures(connection, company, to_erase, told)
+            forget_notes(connection, company, told.merged - told.erased)
+            run_for_rows(connection, _UNNOTE_DOUBTFUL, [
+                (company, *key, _CONFIRMED_AFTER) for key in sorted(told.keys - told.merged - told.erased)
+            ])
+            noted = _note_erasures(connection, company, to_erase, told, stamp)
             news = {*buried, *remarked, *(loser for loser, _ in new_merges)}
             insert_rows(
                 connection, pending_records, _KEY_COLUMNS, [(company, *key) for key in sorted(news)],
@@ -122,6 +135,7 @@ class RemovalsStore(Database):
         with self._writing(lease) as connection:
             states = _read_states(connection, company, keys)
             back = [key for key, removal in sorted(states.items()) if removal == RemovalKind.DELETED]
+            forget_notes(connection, company, [key for key, removal in states.items() if removal is not None])
             run_for_rows(connection, KEEP_OLD_VERSION, [(stamp, company, *key) for key in back])
             run_for_rows(connection, _UNBURY, [(GONE, stamp, company, *key) for key in back])
             insert_rows(
@@ -245,7 +259,9 @@ def _read_merges(connection: Connection, company: str, keys: Iterable[RecordKey]
     return found
 
 
-def _note_erasures(connection: Connection, company: str, keys: Sequence[RecordKey], told: _Told) -> int:
+def _note_erasures(
+    connection: Connection, company: str, keys: Sequence[RecordKey], told: _Told, stamp: int,
+) -> int:
     """Note that these records are to be erased; return how many were not noted before."""
     table = erasures.c
     noted = {
@@ -255,9 +271,12 @@ def _note_erasures(connection: Connection, company: str, keys: Sequence[RecordKe
             table.remote_id == key.remote_id,
         )).first() is not None
     }
-    rows = [(company, *key, told.micros(key)) for key in sorted(keys) if key not in noted]
-    insert_rows(connection, erasures, (*_KEY_COLUMNS, "removed_at"), rows)
-    return len(rows)
+    insert_rows(
+        connection, erasures, (*_KEY_COLUMNS, "removed_at", "noted_at", "told_at"),
+        [(company, *key, told.micros(key), stamp, stamp) for key in sorted(keys)],
+        "ON CONFLICT (company, crm, stream, remote_id) DO UPDATE SET told_at = excluded.told_at",
+    )
+    return len(keys) - len(noted)
 
 
 def _redirect(

@@ -105,7 +105,7 @@ class DecisionRow(NamedTuple):
 
 
 class Handoff(NamedTuple):
-    """A person's newest handoff, and the CRMs it was written to or is waiting to be."""
+    """A person's newest handoff, and the CRMs all of it was written to or is waiting to be."""
 
     decision: Decision
     crms: frozenset[str]

@@ -117,11 +117,13 @@ merges = Table(
     sqlite_with_rowid=False,
 )
 
-# What is to be erased when the number of a run's erasures is known and found credible.
+# What is to be erased when it was told again some time later, and as many as are to be are found credible.
 erasures = Table(
     "erasures", METADATA,
     _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
     Column("removed_at", Instant, nullable=False),
+    Column("noted_at", Instant, nullable=False),           # when we were first told
+    Column("told_at", Instant, nullable=False),            # and when last
     sqlite_with_rowid=False,
 )
 

@@ -150,9 +150,11 @@ def test_wrong_token(config: Path) -> None:
     edit(config, "pat-sandbox-", "pat-wrong-")
     said = fails(1, "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN", "--config", str(config), "check", "mirai")
     assert "pat-wrong" not in said
-    said = fails(1, "hubspot refuses the credential", "--config", str(config), "sync", "mirai")
-    assert "pat-wrong" not in said
-    assert "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN" in said
+    result = mql("--config", str(config), "sync", "mirai")
+    assert result.returncode == 1
+    assert "hubspot refuses the credential" in result.stdout
+    assert "MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN" in result.stdout
+    assert "pat-wrong" not in result.stdout + result.stderr
 
 
 def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> None:

@@ -315,7 +315,7 @@ def _together(life: Life) -> set[frozenset[str]]:
     return {frozenset(name for name in names if life.owner(name) == life.owner(one)) for one in names}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=_worlds(), merges=_merges(), data=st.data())
 def test_no_merge_parts_anybody_and_no_order_makes_a_difference(
     begin: Callable[[], Life], world: list[Step], merges: list[Step], data: st.DataObject,

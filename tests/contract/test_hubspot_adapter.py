@@ -165,6 +165,22 @@ def test_a_search_that_does_not_move_on_ends_with_an_error(account: Account) -> 
         Shelf(start).pull(account.adapter(search=2), "contacts", "email")
 
 
+@pytest.mark.parametrize("path", ["batch/read", "associations"])
+def test_a_record_that_a_batch_could_not_read_is_not_passed_over(account: Account, path: str) -> None:
+    (contact,) = account.contacts(1)
+    shelf = Shelf().pull(account.adapter(), "notes", "hs_note_body")
+    note = {"hs_timestamp": "2026-11-20T00:00:00Z", "hs_note_body": "x"}
+    (remote_id,) = account.create("notes", [note], about=contact, association=202)
+    error = {"status": "error", "category": "INTERNAL_ERROR", "message": f"note {remote_id}", "context": {}}
+    account.fault(match=path, status=207, body={"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error]})
+
+    with pytest.raises(UnavailableError, match=r"part of a batch \(INTERNAL_ERROR\)"):
+        shelf.pull(account.adapter(), "notes", "hs_note_body")
+    shelf.pull(account.adapter(), "notes", "hs_note_body")
+
+    assert shelf.records[remote_id].links == {"contacts": (contact,)}
+
+
 def test_a_record_changed_during_the_pull_arrives_in_its_last_version(account: Account) -> None:
     ids = account.contacts(60)
     adapter = account.adapter(listing=20, search=20)

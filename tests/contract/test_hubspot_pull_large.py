@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.adapter_kit.protocol import StreamRequest
+from connector.adapters.hubspot.walk import Step, Walk
 
 SIZES = {"search": 20, "batch": 10, "associations": 100}
 """HubSpot's sizes, each a tenth."""
@@ -105,6 +106,27 @@ def test_rows_that_appear_behind_others_are_read_however_pulls_and_changes_inter
     stored = account.stored("contacts")
     told = {one: record.payload["lastname"] for one, record in shelf.records.items() if one in ids}
     assert told == {one: stored[one]["properties"].get("lastname") for one in ids}
+
+
+def test_a_moment_that_is_changed_away_while_it_is_read_is_read_where_it_went(
+    account: Account, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cursor, ids = fill(account, "contacts", [(1, 30)])
+    read, changed = Walk._moment_steps, []
+
+    def read_after_a_change(walk: Walk, ms: int, *, behind_id: int) -> Iterator[Step]:
+        if not changed:
+            account.wait(60)
+            changed.extend(ids)
+            for one in ids:
+                account.update(one, lastname="after")
+        return read(walk, ms, behind_id=behind_id)
+
+    monkeypatch.setattr(Walk, "_moment_steps", read_after_a_change)
+    shelf = Shelf(cursor).pull(account.adapter(**SIZES), "contacts", "lastname")
+
+    assert changed
+    assert {one: record.payload["lastname"] for one, record in shelf.records.items()} == dict.fromkeys(ids, "after")
 
 
 @pytest.mark.parametrize("crowds", [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from store_samples import COMPANY, NOW, change, decision, key, later, visit
@@ -150,8 +151,11 @@ def test_the_record_that_goes_on_is_the_end_of_the_chain_in_any_order():
         found = MergedRecords(told)
         assert {found.end(key(one)) for one in "1239"} == {key("3")}
         assert found.names(key("9")) == (key("1"), key("2"), key("3"), key("9"))
+        assert found.taken_up_by(key("3")) == {key("1"), key("2"), key("9")}
+        assert found.taken_up_by(key("2")) == {key("1")}
     circle = MergedRecords([(key("1"), key("2")), (key("2"), key("1"))])
     assert circle.end(key("2")) == circle.end(key("1")) == key("1")
+    assert circle.taken_up_by(key("1")) == {key("2")}
     assert MergedRecords().end(key("1")) == key("1")
     assert key("1") not in MergedRecords()
 
@@ -211,6 +215,23 @@ def test_what_was_confirmed_in_the_loser_says_nothing_about_the_winner(store, le
     assert store.get_last_written(COMPANY, "hubspot", [str(key("1")), str(key("2"))]) == {}
 
 
+@pytest.mark.parametrize("order", list(permutations(["old", "new", "merged"])))
+def test_of_a_merged_record_the_newest_that_was_seen_is_kept_whatever_came_first(store, lease, order):
+    at = {"old": NOW, "new": later(minutes=5)}
+    for what in (*order, *order):
+        if what == "merged":
+            tell(store, lease, merged("1", "2", at=later(hours=1)))
+        else:
+            page(store, lease, person("1", at=at[what], email=EMAIL, lastname=what))
+    assert store.read_records(COMPANY, [key("1")]) == []
+    (seen,) = store.read_merged_away(COMPANY, [key("1"), key("2")])
+    assert (seen.key, seen.payload["lastname"], seen.modified_at) == (key("1"), "new", at["new"])
+    assert len(store.read_versions(COMPANY, key("1"))) <= 4, "told again, nothing is kept again"
+    evaluated(store, lease)
+    page(store, lease, person("1", at=at["new"], email=EMAIL, lastname="new"))
+    assert pending(store) == []
+
+
 # --- Erased ----------------------------------------------------------------------------------------------
 
 
@@ -232,7 +253,7 @@ def test_an_erasure_is_noted_once_and_counts_as_deleted_until_then(store, lease)
     assert tell(store, lease, gone("1", RemovalKind.ERASED)) == RemovalCounts(erased=1)
     assert tell(store, lease, gone("1", RemovalKind.ERASED)) == RemovalCounts()
     (noted,) = store.find_erasures(COMPANY)
-    assert noted == (key("1"), NOW, "p1")
+    assert noted == (key("1"), NOW, "p1", NOW, NOW)
     assert store.read_payloads(COMPANY, key("1")) == [person("1").payload]
     page(store, lease, person("1"))
     assert store.find_erasures(COMPANY) == [], "it is there after all"
@@ -319,9 +340,68 @@ def test_who_has_another_record_loses_only_what_the_erased_one_told(store, lease
     assert [a.activity_id for a in store.read_activities(COMPANY, [str(key("1")), str(key("2"))])] == [kept.activity_id]
     assert store.get_person_ids(COMPANY, ["email:b@x.example"]) == {"email:b@x.example": "p1"}
     rows = written(store, "p1")
-    assert (rows[ChangeKind.TASK, 1].state, rows[ChangeKind.TASK, 1].change.document) == (ChangeState.DEAD, None)
-    assert rows[ChangeKind.NOTE, 1].state is ChangeState.PLANNED
+    assert {(row.state, row.reason, row.change.document) for row in rows.values()} == {
+        (ChangeState.DEAD, WITHDRAWN, None),
+    }, "the note about the other record may tell of this one"
     assert store.read_dirty(COMPANY, 9) == ["p1"]
+    assert store.get_handoffs(COMPANY, ["p1"])["p1"].crms == frozenset()
+    store.save_decisions(lease, [(decision("p1", hands_off=False), planned[1:], {})], run_id, NOW)
+    assert written(store, "p1")[ChangeKind.NOTE, 1].change == planned[1]
+    assert written(store, "p1")[ChangeKind.NOTE, 1].state is ChangeState.PLANNED
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.RETRY])
+def test_a_text_that_is_under_way_is_looked_for_by_its_title_and_never_sent_as_it_was(store, lease, run_id, outcome):
+    page(store, lease, person("1"), person("2", email="b@x.example"))
+    evaluated(store, lease, ("p1", [str(key("1")), str(key("2"))]))
+    plan(store, lease, run_id, "p1", change("p1", ChangeKind.NOTE, record="2"))
+    (sent,) = store.claim_changes(lease, "hubspot", 1, NOW)
+    erase(store, lease, "1", emptied=(), lessened=("p1",))
+    (found,) = store.read_sending(COMPANY, "hubspot")
+    assert (found.change.document.title, found.change.document.sections) == (sent.document.title, ())
+    store.save_decisions(lease, [(decision("p1", hands_off=False), [], {})], run_id, NOW)
+    store.save_receipts(lease, "hubspot", [Receipt(sent.idempotency_key, outcome)], later(minutes=20))
+    row = written(store, "p1")[ChangeKind.NOTE, 1]
+    assert row.change.document is None
+    assert store.claim_changes(lease, "hubspot", 9, later(days=1)) == []
+    if outcome is Outcome.DONE:
+        assert row.state is ChangeState.DONE
+    else:
+        assert (row.state, row.reason) == (ChangeState.DEAD, WITHDRAWN)
+        assert store.read_dirty(COMPANY, 9) == ["p1"]
+
+
+@pytest.mark.parametrize(("minutes", "is_confirmed"), [((0,), False), ((0, 14), False), ((0, 14, 15), True)])
+def test_an_erasure_is_sure_when_it_was_told_again_a_quarter_of_an_hour_later(store, lease, minutes, is_confirmed):
+    page(store, lease, person("1"))
+    for after in minutes:
+        store.save_removals(lease, "hubspot", [gone("1", RemovalKind.ERASED)], later(minutes=after))
+    (noted,) = store.find_erasures(COMPANY)
+    assert noted.is_confirmed is is_confirmed
+
+
+@pytest.mark.parametrize("news", ["page", "sweep", "deleted", "merged"])
+def test_what_speaks_against_an_erasure_has_it_told_twice_anew(store, lease, news):
+    page(store, lease, person("1"))
+    tell(store, lease, gone("1", RemovalKind.ERASED))
+    if news == "page":
+        page(store, lease, person("1"))
+    elif news == "sweep":
+        store.bring_back(lease, [key("1")], NOW)
+    else:
+        tell(store, lease, gone("1") if news == "deleted" else merged("1", "2"))
+    store.save_removals(lease, "hubspot", [gone("1", RemovalKind.ERASED)], later(minutes=20))
+    (noted,) = store.find_erasures(COMPANY) or [None]
+    assert noted is None or not noted.is_confirmed
+
+
+def test_what_was_surely_erased_is_not_doubted_because_the_log_that_named_it_has_ended(store, lease):
+    page(store, lease, person("1"))
+    for after in (0, 15):
+        store.save_removals(lease, "hubspot", [gone("1", RemovalKind.ERASED)], later(minutes=after))
+    store.save_removals(lease, "hubspot", [gone("1")], later(days=20))
+    (noted,) = store.find_erasures(COMPANY)
+    assert noted.is_confirmed
 
 
 def test_whose_activity_was_erased_is_judged_again(store, lease, run_id):

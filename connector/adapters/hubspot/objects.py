@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any
 
 from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
-from connector.adapters.hubspot.answers import CRM
+from connector.adapters.hubspot.answers import CRM, refusal
 from connector.adapters.hubspot.client import Client, documented_shape, is_not_found, page_token
 from connector.adapters.hubspot.cursors import Keyset, Listing, Position, load_walk, ms_of, save
 from connector.adapters.hubspot.fields import Fields
 from connector.adapters.hubspot.merges import ASKED, merges_told
 from connector.adapters.hubspot.streams import HISTORY, OVERLAP_MS, STREAMS, WITH_CONTACTS, PageSizes
 from connector.adapters.hubspot.walk import Walk, safe_position
-from connector.errors import ApiChangedError, FieldsMissingError, RejectedError
+from connector.errors import ApiChangedError, FieldsMissingError, RejectedError, UnavailableError
 from connector.records import RawRecord, Removal
 
 LONGEST_PROPERTY_LIST = 4_000
@@ -165,6 +165,7 @@ class ObjectReader:
             answer = self._client.read(
                 "associations", {"inputs": asked}, object_type=self._object_type, to_type="contacts",
             )
+            _require_whole(answer)
             for result in answer.get("results", ()):
                 remote_id = str(result["from"]["id"])
                 found[remote_id].extend(str(to["toObjectId"]) for to in result["to"])
@@ -273,6 +274,7 @@ def read_batches(
             "batch_read", body, query={"archived": "true"} if is_archived else None, is_for_write=is_for_write,
             object_type=object_type,
         )
+        _require_whole(answer)
         with documented_shape(object_type):
             return list(answer["results"])
     except RejectedError as error:
@@ -281,6 +283,17 @@ def read_batches(
     if len(remote_ids) == 1:
         return []
     return more(remote_ids=remote_ids, size=(len(remote_ids) + 1) // 2)
+
+
+def _require_whole(answer: JsonRecord) -> None:
+    """Raise UnavailableError when a 207 leaves out more than what is not there: the cursor would move past it."""
+    with documented_shape("errors of a batch"):
+        codes = {refusal(error)[0] for error in answer.get("errors") or ()} - {"OBJECT_NOT_FOUND"}
+    if codes:
+        raise UnavailableError(
+            f"hubspot answered only a part of a batch ({', '.join(sorted(codes)).strip(', ') or 'no code'})", crm=CRM,
+            hint="Try again; what was read so far is kept.",
+        )
 
 
 def _contacts(remote_ids: Iterable[str]) -> Links:

@@ -69,7 +69,9 @@ def pull_submissions(
             )))
         if newest_ms:
             seen_ms = {**seen_ms, form_id: max(seen, min(newest_ms, now_ms - OVERLAP_MS))}
-        asked_ms = {**asked_ms, form_id: now_ms}
+        if form_id != in_hand:
+            # What came in behind a stop lies before the page that was gone on from: such a form is asked again.
+            asked_ms = {**asked_ms, form_id: now_ms}
         if records:
             yield Page(records, save(Submissions(seen_ms=seen_ms, asked_ms=asked_ms)))
     if due and not records:

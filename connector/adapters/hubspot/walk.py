@@ -26,6 +26,10 @@ _MOST_VALUES = 100
 """Values of one NOT_IN. Source: assumed."""
 
 
+_MOST_IN_VAIN = 5
+"""Searches in a row that bring nothing new before the walk is given up. Our choice."""
+
+
 class Step(NamedTuple):
     """Some keys, in order.
 
@@ -56,6 +60,7 @@ class Walk:
             UnavailableError: The search does not move on.
         """
         seen: frozenset[int] = frozenset()    # ids of the position's own moment that were already given
+        in_vain = 0
         while True:
             keys = self._search(self._behind(position, seen), sort_by=self._along)
             if not keys:
@@ -76,7 +81,9 @@ class Walk:
                 if not self._fits(position, seen):
                     keys, seen = [key for key in keys if key.ms < newest_ms], frozenset()
                 yield Step(keys, position, is_last=False)
-            if position <= begun:
+            # A whole moment may be changed away between the two questions about it: then it is asked for anew.
+            in_vain = in_vain + 1 if position <= begun else 0
+            if in_vain == _MOST_IN_VAIN:
                 raise _stuck()
 
     def count(self, position: Position | None) -> int:

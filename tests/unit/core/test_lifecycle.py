@@ -26,7 +26,7 @@ def judge(person: Person, activities, state: PersonState | None = None, at: date
 
 def with_stage(stage: Stage, changed_at: datetime = NOW) -> Person:
     person = person_of(hubspot())
-    contacts = tuple(replace(c, stage=stage, modified_at=changed_at) for c in person.contacts)
+    contacts = tuple(c._replace(stage=stage, modified_at=changed_at) for c in person.contacts)
     return replace(person, stage=stage, contacts=contacts)
 
 
@@ -162,6 +162,6 @@ def test_there_is_at_most_one_handoff_per_cycle_and_cycles_only_grow(steps):
 
 
 def test_the_record_key_of_a_home_in_a_stream_without_write_back_is_no_place_to_write():
-    contact = replace(hubspot(), key=RecordKey("hubspot", "subscribers", "1"))
+    contact = hubspot()._replace(key=RecordKey("hubspot", "subscribers", "1"))
     person = replace(person_of(hubspot()), contacts=(contact,))
     assert judge(person, FIRST).why_not == "no_record"

@@ -106,6 +106,8 @@ def upgrade() -> None:
         sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=False),
         sa.Column("removed_at", sa.BigInteger(), nullable=False),
+        sa.Column("noted_at", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_erasures")),
         sqlite_with_rowid=False,
     )
