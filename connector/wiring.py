@@ -79,12 +79,20 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
     mapping, connections = check_config(config, name)[name]
     with ExitStack() as stack:
         store = stack.enter_context(open_store(config.store_url))
+        places = {crm: where_the_credential_is(name, crm, connections) for crm in mapping.crm}
         built: dict[str, Adapter] = {}
+        problems, hints = [], []
         for crm in mapping.crm:
-            adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
+            try:
+                adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
+            except ConfigError as error:
+                problems += [f"{config.path}: companies.{name}.{problem}" for problem in error.problems]
+                hints.append(f"{crm}'s credential: {places[crm][0].lower()}{places[crm][1:]}")
+                continue
             stack.callback(adapter.close)
             built[crm] = adapter
-        places = {crm: where_the_credential_is(name, crm, connections) for crm in built}
+        if problems:
+            raise ConfigError(problems, hint=" ".join(hints))
         company = Company(
             name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync, places,
         )

@@ -33,6 +33,8 @@ class StreamInfo:
         is_writable: STAGE and SCORE changes may be written to its records.
         freshness_seconds: How old its contents may get: it is asked at most once in this time. 0: with every run.
         lists_removed: `pull_removed` finds removals of this stream that `pull` does not bring along.
+        lists_all_deleted: What `pull_removed` lists from its beginning to its end is everything the CRM may bring back:
+            a deleted record that is not among it is there again, or gone for good.
         is_swept: Some removals of this stream are only found by asking for the records one has (`find_removed`).
     """
 
@@ -44,6 +46,7 @@ class StreamInfo:
     is_writable: bool = False
     freshness_seconds: float = 0.0
     lists_removed: bool = False
+    lists_all_deleted: bool = False
     is_swept: bool = False
 
 

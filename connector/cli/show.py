@@ -180,7 +180,8 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
     writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
     new = sum(judged.decision.hands_off for judged in plan.judged)
     out.print(f"{new} would become MQL, {writes} write(s) planned; nothing was written.")
-    out.print(f"`mql sync {plan.company}` writes them.")
+    if writes:
+        out.print(f"`mql sync {plan.company}` writes them.")
 
 
 def show_change(out: Console, change: Change, mapping: Mapping) -> None:

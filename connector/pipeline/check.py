@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -152,6 +152,12 @@ def write_back_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[
             for stage, value in write.stages.items() if choices and value not in choices
         ]
     return problems
+
+
+def remedy_if_named(company: str, names: Iterable[str], told: str) -> str:
+    """Return what to do when a CRM's refusal names one of our own fields, to be put behind it; else nothing."""
+    is_named = any(name in told for name in names)
+    return f" (`mql setup {company}` makes a field that is gone)" if is_named else ""
 
 
 def missing_figures(company: Company, *, create: bool) -> dict[str, list[FieldSpec]]:

@@ -15,6 +15,7 @@ from connector.core.normalize import Normalizer, fold, matcher, text_of
 from connector.core.scoring import look_again_at, score_people, taken_part_once, told_once
 from connector.errors import FatalError, RejectedError, RetryableError
 from connector.mapping.model import OwnerMapping
+from connector.pipeline.check import remedy_if_named
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import keep_differences, left_out
 from connector.pipeline.removals import follow_gone
@@ -89,7 +90,8 @@ def _judge_batch(
         except (FatalError, RetryableError, RejectedError) as error:
             if error.crm in stopped or error.crm not in company.adapters:
                 raise
-            stopped[error.crm] = str(error)
+            written = [n for w in company.mapping.crm[error.crm].write_back.values() for n in w.fields.values()]
+            stopped[error.crm] = f"{error}{remedy_if_named(company.name, written, str(error))}"
             continue
         waiting = {j.person.person_id for j in everybody} - {j.person.person_id for j in judged}
         dropped = [change for j, changes in zip(judged, kept) for change in left_out(j.changes, changes)]

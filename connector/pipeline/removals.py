@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.adapter_kit.protocol import StreamInfo
 from connector.core.merged import MergedRecords
 from connector.core.normalize import Normalizer
 from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
@@ -99,10 +100,11 @@ def pull_removed(
 ) -> RemovedReport:
     """Ask for removals that no pull tells of, as often as the company's rhythm says, and erase what is to be erased.
 
-    Lists are read at most once in `removals_every_hours`. Where no list tells of all removals, every record is asked
-    for once in `sweep_every_days`: a part with each run, as much as is due by then. What was said to be erased is
-    asked for again after `CONFIRMED_AFTER`, and erased when it is said again. A CRM that refuses us is left for this
-    run.
+    Lists are read at most once in `removals_every_hours`. Where a list names all deleted records, those that it does
+    not name are asked for: somebody may have restored them, and no pull need tell of it. Where no list tells of all
+    removals, every record is asked for once in `sweep_every_days`: a part with each run, as much as is due by then.
+    What was said to be erased is asked for again after `CONFIRMED_AFTER`, and erased when it is said again. A CRM
+    that refuses us is left for this run.
 
     Args:
         stopped: CRMs that are not to be asked in this run.
@@ -136,37 +138,55 @@ def _ask_stream(
     brought_back = 0
     was_asked = False
     if info is not None and info.lists_removed and _is_list_due(company, crm, stream):
-        counts, was_asked = _read_list(company, lease, crm, stream, progress), True
+        counts, unnamed = _read_list(company, lease, crm, info, progress)
+        news, brought_back = _ask_in_batches(company, lease, crm, stream, unnamed)
+        counts, was_asked = counts.plus(news), True
     if info is not None and info.is_swept:
         swept = _sweep(company, lease, crm, stream, progress)
         if swept is not None:
-            counts, brought_back, was_asked = counts.plus(swept[0]), swept[1], True
+            counts, brought_back, was_asked = counts.plus(swept[0]), brought_back + swept[1], True
     return [RemovedCounts(crm, stream, *counts, brought_back)] if was_asked else []
 
 
 def _is_list_due(company: Company, crm: str, stream: str) -> bool:
     read_at = company.store.get_company_state(company.name).get(_list_read_at(crm, stream))
     every = timedelta(hours=company.rhythm.removals_every_hours)
-    return read_at is None or company.clock() - datetime.fromisoformat(read_at) >= every
+    return not read_at or company.clock() - datetime.fromisoformat(read_at) >= every
 
 
 def _list_read_at(crm: str, stream: str) -> str:
-    """Return the name of the fact when a stream's list of removals was last begun and read to its end."""
+    """Return the name of the fact when a stream's list of removals was last begun and read to its end.
+
+    Empty from the beginning of a list to its end: then the next one may go on in the middle.
+    """
     return f"removals_read_at:{crm}:{stream}"
 
 
-def _read_list(company: Company, lease: Lease, crm: str, stream: str, progress: Progress) -> RemovalCounts:
-    store, began_at = company.store, company.clock()
+def _read_list(
+    company: Company, lease: Lease, crm: str, info: StreamInfo, progress: Progress,
+) -> tuple[RemovalCounts, list[str]]:
+    """Read a stream's list of removals to its end, and return what was news.
+
+    And, in order, the records that were believed deleted before and that a list of all deleted ones did not name;
+    none when it went on where it had been left, since what came before may have named them.
+    """
+    store, stream, began_at = company.store, info.name, company.clock()
     place = f"{stream}/removed"     # its cursor is kept beside the pull's
+    fact = _list_read_at(crm, stream)
+    goes_on = store.get_company_state(company.name).get(fact) == ""
+    is_whole = info.lists_all_deleted and not goes_on
+    unnamed = store.read_deleted_ids(company.name, crm, stream) if is_whole else set()
+    store.set_company_state(lease, **{fact: ""})
     counts = RemovalCounts()
     read = 0
     for page in company.adapters[crm].pull_removed(stream, store.get_cursor(company.name, crm, place)):
         counts = counts.plus(follow_removals(company, lease, crm, page.removals))
         store.save_page(lease, crm, place, (), page.cursor, company.clock())
+        unnamed.difference_update(removal.remote_id for removal in page.removals)
         read += len(page.removals)
         progress(Step("pull", f"{crm} {place}", read))
-    store.set_company_state(lease, **{_list_read_at(crm, stream): began_at.isoformat()})
-    return counts
+    store.set_company_state(lease, **{fact: began_at.isoformat()})
+    return counts, sorted(unnamed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +244,24 @@ def _ask(
     return counts, company.store.bring_back(lease, keys, company.clock())
 
 
+def _ask_in_batches(
+    company: Company, lease: Lease, crm: str, stream: str, remote_ids: Sequence[str],
+) -> tuple[RemovalCounts, int]:
+    """Do as `_ask` with however many records."""
+    counts, brought_back = RemovalCounts(), 0
+    for first in range(0, len(remote_ids), ASKED_AT_ONCE):
+        news, back = _ask(company, lease, crm, stream, remote_ids[first:first + ASKED_AT_ONCE])
+        counts, brought_back = counts.plus(news), brought_back + back
+    return counts, brought_back
+
+
 def _ask_again(
     company: Company, lease: Lease, crm: str, stream: str, noted: Sequence[NotedErasure],
 ) -> list[RemovedCounts]:
     """Ask for what was said to be erased some time ago, and not said again since."""
     now = company.clock()
     ids = [n.key.remote_id for n in noted if not n.is_confirmed and now - n.noted_at >= CONFIRMED_AFTER]
-    counts, brought_back = RemovalCounts(), 0
-    for first in range(0, len(ids), ASKED_AT_ONCE):
-        news, back = _ask(company, lease, crm, stream, ids[first:first + ASKED_AT_ONCE])
-        counts, brought_back = counts.plus(news), brought_back + back
+    counts, brought_back = _ask_in_batches(company, lease, crm, stream, ids)
     return [RemovedCounts(crm, stream, *counts, brought_back)] if ids else []
 
 
@@ -286,9 +314,13 @@ def _read_noted(company: Company) -> dict[tuple[str, str], list[NotedErasure]]:
 
 def _stored_if_doubted(company: Company, crm: str, stream: str, noted: Sequence[NotedErasure]) -> int:
     """Return how many records of a stream are stored when so many of them are not believed to be erased, else 0."""
-    # What people did is only told to be erased by a list that names it; people are found missing, too.
+    # Where only a list that names them tells of erasures, it is believed; people, and what is missing in a list of
+    # all deleted records, are found missing, too.
     part = company.mapping.crm.get(crm)
-    if len(noted) <= CREDIBLE_COUNT or part is None or stream not in part.people:
+    if len(noted) <= CREDIBLE_COUNT or part is None:
+        return 0
+    info = company.adapters[crm].streams.get(stream)
+    if stream not in part.people and (info is None or not info.lists_all_deleted):
         return 0
     stored = company.store.count_records(company.name, crm, stream)
     return stored if len(noted) > stored * CREDIBLE_PART else 0

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from connector.mapping.load import definition_fingerprint, judging_fingerprint
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
-from connector.pipeline.check import require_fields
+from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.drift import drift_notices
 from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
@@ -18,7 +18,7 @@ from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.sync_back import sync_back
 from connector.pipeline.understand import understand
-from connector.records import Change
+from connector.records import Change, ChangeKind
 from connector.store import ChangeState, Conflict, Lease, OutboxRow
 
 _UNFINISHED = (ChangeState.PLANNED, ChangeState.SENDING, ChangeState.RETRY)
@@ -83,9 +83,13 @@ class RunReport:
                 lines.append(f"{crm}: {waiting} change(s) did not get out yet; the next run tries again")
         lines += [
             f"{row.change.crm}: the {row.change.kind} about {row.change.record} is {row.state}: {row.reason}"
-            for row in self.refused
+            f"{self._remedy(row)}" for row in self.refused
         ]
         return lines
+
+    def _remedy(self, row: OutboxRow) -> str:
+        names = row.change.fields if row.change.kind is ChangeKind.SCORE else ()
+        return remedy_if_named(self.company, names, row.reason)
 
 
 def sync(

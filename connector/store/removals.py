@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, exists, func, or_, select
 
 from connector.core.merged import Merge, MergedRecords
 from connector.records import RecordKey, Removal, RemovalKind
@@ -81,7 +81,8 @@ class RemovalsStore(Database):
         MERGED: kept for ever, and what did not get out about it is aimed at the record that goes on.
         ERASED: as DELETED, and noted to be erased (`find_erasures`), with the first and the last time it was told;
         one that was never here may never come. The note goes when the record is back or told to be merged, and, as
-        long as it is not confirmed, when it is told to be deleted.
+        long as it is not confirmed, when it is told to be deleted. Of a record that was merged away it is no news:
+        the CRM tidied up, and the human goes on; it is erased with the record that goes on, or noted once that is.
         """
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
@@ -94,8 +95,8 @@ class RemovalsStore(Database):
                 [(company, str(loser), str(winner)) for loser, winner in new_merges],
             )
             absent = {key for key in told.keys if key not in states}
-            tombs = dict.fromkeys(absent & told.merged, RemovalKind.MERGED)
-            tombs |= dict.fromkeys(absent & told.erased, RemovalKind.ERASED)
+            tombs = dict.fromkeys(absent & told.erased, RemovalKind.ERASED)
+            tombs |= dict.fromkeys(absent & told.merged, RemovalKind.MERGED)
             insert_rows(
                 connection, records_table,
                 (*_KEY_COLUMNS, "modified_at", "payload", "first_seen_at", "valid_from", "removal"),
@@ -111,8 +112,11 @@ class RemovalsStore(Database):
             ])
             remarked = {key for key in told.merged if states.get(key) == RemovalKind.DELETED}
             run_for_rows(connection, _MARK_MERGED, [(told.micros(key), company, *key) for key in remarked])
-            to_erase = [key for key in told.erased if states.get(key, RemovalKind.ERASED) != RemovalKind.ERASED]
-            forget_notes(connection, company, told.merged - told.erased)
+            going_on = _still_merged(connection, company, told.erased)
+            to_erase = [
+                key for key in told.erased - going_on if states.get(key, RemovalKind.ERASED) != RemovalKind.ERASED
+            ]
+            forget_notes(connection, company, told.merged - told.erased | going_on)
             run_for_rows(connection, _UNNOTE_DOUBTFUL, [
                 (company, *key, _CONFIRMED_AFTER) for key in sorted(told.keys - told.merged - told.erased)
             ])
@@ -184,6 +188,19 @@ class RemovalsStore(Database):
         ).order_by(table.remote_id).limit(limit)
         with self._reading() as connection:
             return list(connection.execute(query).scalars())
+
+    def read_deleted_ids(self, company: str, crm: str, stream: str) -> set[str]:
+        """The remote ids of one stream's deleted records, but for those that are noted to be erased."""
+        table, noted = records_table.c, erasures.c
+        is_noted = exists().where(
+            noted.company == company, noted.crm == crm, noted.stream == stream, noted.remote_id == table.remote_id,
+        )
+        query = select(table.remote_id).where(
+            table.company == company, table.crm == crm, table.stream == stream,
+            table.removal == RemovalKind.DELETED.value, ~is_noted,
+        )
+        with self._reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def count_records(self, company: str, crm: str, stream: str) -> int:
         """How many records of one stream are stored, removed ones included. Reads them all: not for every batch."""
@@ -257,6 +274,14 @@ def _read_merges(connection: Connection, company: str, keys: Iterable[RecordKey]
                 found.add((RecordKey.parse(loser), RecordKey.parse(winner)))
         new = names - asked
     return found
+
+
+def _still_merged(connection: Connection, company: str, keys: Iterable[RecordKey]) -> set[RecordKey]:
+    """Return those of these records that were merged into one that is not erased."""
+    found = {k for k, removal in _read_states(connection, company, keys).items() if removal == RemovalKind.MERGED}
+    known = MergedRecords(_read_merges(connection, company, found))
+    ends = _read_states(connection, company, map(known.end, found))
+    return {key for key in found if ends.get(known.end(key)) != RemovalKind.ERASED}
 
 
 def _note_erasures(

@@ -99,6 +99,11 @@ records = Table(
     Column("removal", Text),                               # `deleted`, `merged` or `erased`; NULL: its CRM has it
     Column("removed_from", Text),                          # whose it was when it was removed: a person id
 )
+Index(
+    # `removal` is among the columns for the same reason as `dirty` below.
+    "ix_records_removal", records.c.company, records.c.crm, records.c.stream, records.c.removal, records.c.remote_id,
+    sqlite_where=text("removal IS NOT NULL"), postgresql_where=text("removal IS NOT NULL"),
+)
 # Not clustered: its rows are long, and ids come in any order. A page of 2,000 new ones would be written to as many
 # places of the table; so it goes to its end, and only the index's short entries are spread (a third of the CPU).
 

@@ -157,6 +157,14 @@ def test_wrong_token(config: Path) -> None:
     assert "pat-wrong" not in result.stdout + result.stderr
 
 
+def test_credentials_that_lack_are_named_for_every_crm_at_once_with_key_and_variable(config: Path) -> None:
+    edit(config, 'auth = "service_key"', 'auth = "oauth"')
+    edit(config, 'auth = "client_credentials"', 'auth = "jwt"')
+    said = fails(2, "companies.mirai.hubspot.refresh_token is missing", "--config", str(config), "check", "mirai")
+    assert "companies.mirai.salesforce.private_key is missing" in said
+    assert "MQL_COMPANIES__MIRAI__SALESFORCE__PRIVATE_KEY" in said
+
+
 def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> None:
     mapping = config.parent / "m.toml"
     text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")

@@ -151,6 +151,25 @@ def test_a_field_that_salesforce_hides_is_paused_alone(player: Player, open_mira
         assert points(company) == 5, "the department is new, the title is the last known one"
 
 
+def test_a_score_whose_field_is_gone_is_refused_with_the_remedy(player: Player, open_mirai: Open) -> None:
+    player.contact(EMAIL)
+    lead = player.lead("hoka@asahi.example")
+    with open_mirai() as company:
+        sync(company)
+    player.hubspot("DELETE", "/crm/v3/properties/contacts/mql_score")
+    player.salesforce("POST", "sobjects/FieldPermissions", {
+        "SobjectType": "Lead", "Field": "Lead.MQL_Score__c", "PermissionsRead": False, "PermissionsEdit": False,
+    })
+    player.download_in_hubspot(EMAIL)
+    player.download_in_salesforce(lead)
+    with open_mirai() as company:
+        problems = sync(company).problems
+    for crm, name in (("hubspot", "mql_score"), ("salesforce", "MQL_Score__c")):
+        (line,) = [line for line in problems if line.startswith(f"{crm}: ")]
+        assert name in line
+        assert line.endswith("(`mql setup mirai` makes a field that is gone)")
+
+
 def test_a_field_that_changed_its_type_is_paused_until_the_mapping_says_otherwise(
     player: Player, open_mirai: Open
 ) -> None:

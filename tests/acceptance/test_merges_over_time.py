@@ -53,6 +53,10 @@ def merged_leads(loser: str, winner: str) -> Step:
     return "salesforce", Removal("leads", loser, RemovalKind.MERGED, MERGED_AT, winner)
 
 
+def erased_lead(remote_id: str) -> Step:
+    return "salesforce", Removal("leads", remote_id, RemovalKind.ERASED, MERGED_AT)
+
+
 def deleted(remote_id: str) -> Step:
     return "hubspot", Removal("contacts", remote_id, RemovalKind.DELETED, MERGED_AT)
 
@@ -243,6 +247,32 @@ def test_what_the_loser_said_is_no_attribute_of_the_human(begin: Callable[[], Li
     assert judged.person.emails == (B,)
     assert judged.decision.score.total_points == 0
     assert life.owner(f"email:{A}") == life.owner(key("2"))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_a_loser_that_its_crm_tidied_away_ties_its_human_as_before_whatever_is_told_first(
+    begin: Callable[[], Life], order: Sequence[int],
+) -> None:
+    happened = [hubspot("1", email=A), lead("L2", Email=B), merged_leads("L1", "L2"), erased_lead("L1")]
+    life = begin()
+    life.go(lead("L1", Email=A))
+    for number in order:
+        life.go(happened[number])
+    (records, (own, _)), = life.lives().items()
+    assert records == {key("1"), "salesforce:leads:L2"}
+    assert own == records | {"salesforce:leads:L1", f"email:{A}", f"email:{B}"}
+    assert life.company.store.find_erasures(life.company.name) == []
+    before = life.lives()
+    life.look_again_at_all()
+    assert life.lives() == before
+
+
+def test_a_merge_told_after_its_loser_was_erased_for_good_harms_nobody(begin: Callable[[], Life]) -> None:
+    life = begin()
+    life.go(erased_lead("L1"), hubspot("1", email=A), lead("L2", Email=B))
+    life.go(merged_leads("L1", "L2"), lead("L1", Email=A))
+    assert life.lives().keys() == {frozenset({key("1")}), frozenset({"salesforce:leads:L2"})}
+    assert life.owner("salesforce:leads:L1") in (None, life.owner("salesforce:leads:L2"))
 
 
 def test_whoever_comes_with_the_losers_address_after_the_winner_is_gone_is_the_same_human(

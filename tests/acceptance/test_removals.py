@@ -34,7 +34,7 @@ def _everything_works_again(pair: SandboxPair) -> Iterator[None]:
     yield
     mend(pair.urls)
     switches = {"erasure_takes_submissions": True, "index_lag_seconds": 0, "merged_get": "survivor",
-                "merged_batch_read": "survivor"}
+                "merged_batch_read": "survivor", "restore_stamps": True}
     requests.post(f"{pair.urls['hubspot']}/_sandbox/switches", json=switches, timeout=30).raise_for_status()
 
 
@@ -157,6 +157,102 @@ def no_writes(player: Player) -> None:
     """Have HubSpot refuse every write for now."""
     for path in ("batch/update", "batch/create", "batch/upsert"):
         player.control("hubspot", "faults", faults=[{"match": path, "status": 503, "times": 99}])
+
+
+@pytest.mark.parametrize("stamps", [True, False])
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_a_restored_activity_counts_again_whether_or_not_its_stamp_moves(
+    player: Player, opener: Opener, stamps: bool, is_interrupted: bool,
+) -> None:
+    player.control("hubspot", "switches", restore_stamps=stamps)
+    contact_id = player.contact(EMAIL, title="担当者")
+    restored, kept = (meeting_in_hubspot(player, contact_id, title) for title in ("商談", "面談"))
+    with opener("mirai", player.account) as company:
+        sync(often(company))
+        assert titles_of(company, contact_id) == ["商談", "面談"]
+        for one in (restored, kept):
+            player.hubspot("DELETE", f"/crm/v3/objects/meetings/{one}")
+        assert of_company(company, sync(often(company))) == {"hubspot meetings": (2, 0, 0)}
+        assert titles_of(company, contact_id) == []
+        player.advance(7200)
+        meeting_in_hubspot(player, player.contact(OTHER), "別件")    # moves the cursor past both
+        sync(often(company))
+        player.control("hubspot", "restore", object="meetings", ids=[restored])
+        if is_interrupted:
+            with hold_lease(company) as lease:
+                company.store.set_company_state(lease, **{"removals_read_at:hubspot:meetings": ""})
+            assert brought_back(sync(often(company))) == 0, "the list before may have named it"
+        assert brought_back(sync(often(company))) == int(not stamps)
+        assert brought_back(sync(often(company))) == 0
+        assert titles_of(company, contact_id) == ["商談"]
+
+
+def titles_of(company: Company, contact_id: str) -> list[str]:
+    told = company.store.read_activities(company.name, [f"hubspot:contacts:{contact_id}"])
+    return sorted(activity.title for activity in told if activity.kind == "meeting_held")
+
+
+def meeting_in_hubspot(player: Player, contact_id: str, title: str) -> str:
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 200}]
+    made = player.hubspot("POST", "/crm/v3/objects/meetings", {
+        "properties": {"hs_timestamp": "2026-11-20T01:00:00Z", "hs_meeting_title": title,
+                       "hs_meeting_outcome": "COMPLETED"},
+        "associations": [{"to": {"id": contact_id}, "types": types}],
+    })
+    return str(made["id"])
+
+
+def brought_back(report: RunReport) -> int:
+    return sum(count.brought_back for count in report.removed.counts)
+
+
+@pytest.mark.parametrize("is_believed", [True, False])
+def test_a_deleted_activity_that_left_the_archive_is_erased_unless_it_is_too_many_to_be_believed(
+    player: Player, opener: Opener, monkeypatch: pytest.MonkeyPatch, is_believed: bool,
+) -> None:
+    monkeypatch.setattr(removals, "CREDIBLE_COUNT", 2 if is_believed else 1)
+    contact_id = player.contact(EMAIL)
+    gone = [meeting_in_hubspot(player, contact_id, title) for title in ("商談", "面談")]
+    with opener("mirai", player.account) as company:
+        sync(company)
+        for one in gone:
+            player.hubspot("DELETE", f"/crm/v3/objects/meetings/{one}")
+        sync(often(company))
+        player.advance(91 * 86_400)
+        assert of_company(company, sync(often(company, days=1))) == {"hubspot meetings": (0, 0, 2)}
+        report = sync(often(company, days=1.02))
+        assert report.problems == []
+        if is_believed:
+            assert (report.removed.erased_count, report.removed.notices) == (2, [])
+        else:
+            assert report.removed.erased_count == 0
+            assert report.removed.notices[0].startswith("hubspot meetings: 2 of 2 records seem to be erased for good")
+
+
+def test_only_what_a_whole_list_left_out_is_asked_for(player: Player, opener: Opener) -> None:
+    ids = [player.contact(f"n{n}@asahi.example") for n in range(3)]
+    with opener("mirai", player.account) as company:
+        sync(often(company))
+        player.advance(7200)
+        player.contact("n3@asahi.example")      # moves the cursor past the others
+        sync(often(company))
+        usual = reads_of_a_run(player, company)
+        delete(player, ids[0])
+        sync(often(company))
+        assert reads_of_a_run(player, company) == usual, "a deleted record that the list names costs nothing"
+        with hold_lease(company) as lease:
+            told = [Removal("contacts", one, RemovalKind.DELETED, datetime.now(UTC)) for one in ids[1:]]
+            company.store.save_removals(lease, "hubspot", told, datetime.now(UTC))
+        assert reads_of_a_run(player, company) == usual + 1, "the others are asked for at once"
+        assert points(company, "email:n1@asahi.example") == points(company, "email:n2@asahi.example") == 20
+        assert reads_of_a_run(player, company) == usual
+
+
+def reads_of_a_run(player: Player, company: Company) -> int:
+    before = len(player.requests("hubspot"))
+    sync(often(company))
+    paths = [request["path"] for request in player.requests("hubspot")[before:]]
+    return sum("contacts" in path and path.endswith("/batch/read") for path in paths)
 
 
 # --- Asking for every record ------------------------------------------------------------------------------
@@ -387,22 +483,42 @@ def test_erasing_the_survivor_of_a_merge_forgets_what_the_loser_said(
         assert personal.encode() not in text
 
 
-def test_erasing_the_loser_of_a_merge_forgets_its_tie_and_leaves_the_survivor(
+def test_a_merge_loser_that_leaves_the_recycle_bin_ties_its_human_until_the_survivor_is_erased(
     player: Player, opener: Opener, tmp_path: Path,
 ) -> None:
-    loser, winner = player.lead(EMAIL, LastName=NAME), player.lead(OTHER, title="担当者")
+    contact_id = player.contact(EMAIL)
+    first, second, winner = player.lead(EMAIL, LastName=NAME), player.lead("naka@asahi.example"), player.lead(OTHER)
+    player.download_in_hubspot(EMAIL)
+    player.download_in_salesforce(first)
     with opener("mirai", player.account) as company:
-        sync(company)
-        apex(player, "mergeRecords", masterId=winner, mergeIds=[loser])
-        sync(often(company))
-        assert len(set(company.store.get_person_ids(company.name, [f"email:{EMAIL}", f"email:{OTHER}"]).values())) == 1
-        apex(player, "emptyRecycleBin", ids=[loser])
-        player.advance(25 * 3600)   # once a day the whole log is looked through
-        assert sync(often(company, days=1)).removed.erased_count == 0
+        assert len(sync(company).handed_off) == 1
+        for loser, master in ((first, second), (second, winner)):
+            player.advance(3600)
+            apex(player, "mergeRecords", masterId=master, mergeIds=[loser])
+            sync(often(company))
+        together = [f"salesforce:leads:{one}" for one in (first, second, winner)] + [f"hubspot:contacts:{contact_id}"]
+        before = company.store.get_person_ids(company.name, [*together, f"email:{EMAIL}"])
+        assert len(before) == 5
+        assert len(set(before.values())) == 1
         player.advance(3600)
-        assert sync(often(company, days=1.02)).removed.erased_count == 1
-        assert company.store.get_person_ids(company.name, [f"email:{EMAIL}"]) == {}
-        assert points(company, f"email:{OTHER}") == points(company, f"salesforce:leads:{loser}") == 10
+        apex(player, "emptyRecycleBin", ids=[first, second])
+        for days in (1.0, 1.02, 2.1):   # once a day the whole log is looked through
+            player.advance(25 * 3600)
+            report = sync(often(company, days=days))
+            assert (report.removed.erased_count, report.handed_off, report.problems) == (0, [], [])
+        assert company.store.get_person_ids(company.name, before) == before
+        assert len([t for t in player.records("salesforce", "Task") if t["MQL_Key__c"]]) == 1
+        assert len(tasks(player)) == 1
+
+        delete(player, contact_id)
+        erase(player, contact_id)
+        player.salesforce("DELETE", f"sobjects/Lead/{winner}")
+        apex(player, "emptyRecycleBin", ids=[winner])
+        counts = []
+        for days in (10.0, 10.02, 10.04):
+            player.advance(25 * 3600)
+            counts.append(sync(often(company, days=days)).removed.erased_count)
+        assert sum(counts) >= 4, "all three leads and the contact"
     text = b"".join(file.read_bytes() for file in tmp_path.glob("mql.db*"))
     for personal in (EMAIL, NAME):
         assert personal.encode() not in text

@@ -37,6 +37,7 @@ QUESTIONS: dict[str, Callable[[Store, Lease], object]] = {
     "read_ids_to_ask": lambda store, lease: store.read_ids_to_ask(
         COMPANY, "hubspot", "contacts", after="1", limit=5,
     ),
+    "read_deleted_ids": lambda store, lease: store.read_deleted_ids(COMPANY, "hubspot", "contacts"),
     "find_erasures": lambda store, lease: store.find_erasures(COMPANY),
     "read_payloads": lambda store, lease: store.read_payloads(COMPANY, key("1")),
     "erase": lambda store, lease: store.erase(lease, "hubspot", Erasing(
@@ -103,5 +104,7 @@ def test_no_question_reads_a_whole_table(tmp_path, question):
                 assert question != "claim_changes" or not sorts, "each batch would sort all that is planned"
                 assert not [d for d in details if d.startswith("SCAN") and "VIRTUAL TABLE" not in d], statement
                 whole = [d for d in details if d.endswith(("PRIMARY KEY (company=?)", "_1 (company=?)"))]
+                if question == "read_deleted_ids":
+                    assert any("ix_records_removal" in d for d in details), "not through those that are there"
                 if question not in READS_ALL and not ANY.search(statement):
                     assert not whole, statement

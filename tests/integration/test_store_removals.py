@@ -395,6 +395,39 @@ def test_what_speaks_against_an_erasure_has_it_told_twice_anew(store, lease, new
     assert noted is None or not noted.is_confirmed
 
 
+@pytest.mark.parametrize("order", list(permutations(["1>2", "2>3", "gone 1", "gone 2"])))
+def test_a_merged_record_whose_crm_tidied_up_is_not_erased_before_the_one_that_goes_on(store, lease, order):
+    page(store, lease, person("1"), person("2"), person("3"))
+    for _ in range(2):
+        for told in order:
+            is_gone = told.startswith("gone ")
+            tell(store, lease, gone(told[5:], RemovalKind.ERASED) if is_gone else merged(*told.split(">")))
+    assert store.find_erasures(COMPANY) == []
+    assert [row.key.remote_id for row in store.read_merged_away(COMPANY, map(key, "123"))] == ["1", "2"]
+    erase(store, lease, "3", emptied=())
+    tell(store, lease, gone("1", RemovalKind.ERASED))
+    assert [noted.key for noted in store.find_erasures(COMPANY)] == [key("1")], "what it was merged into is erased"
+
+
+def test_told_in_one_breath_a_merge_says_more_than_an_erasure(store, lease):
+    page(store, lease, person("1"))
+    for remote_id in "18":
+        tell(store, lease, gone(remote_id, RemovalKind.ERASED), merged(remote_id, "2"))
+    page(store, lease, person("8", email="late@x.example"))
+    assert store.find_erasures(COMPANY) == []
+    assert [row.key.remote_id for row in store.read_merged_away(COMPANY, [key("1"), key("8")])] == ["1", "8"]
+
+
+def test_what_was_erased_before_its_merge_is_told_stays_erased(store, lease):
+    page(store, lease, person("1"), person("2", email="b@x.example"))
+    erase(store, lease, "1", emptied=())
+    assert tell(store, lease, merged("1", "2")) == RemovalCounts(merged=1)
+    assert pending(store) == ["1", "2"]
+    assert page(store, lease, person("1")) == (0, 0, 0)
+    assert store.read_merged_away(COMPANY, [key("1")]) == []
+    assert store.find_erasures(COMPANY) == []
+
+
 def test_what_was_surely_erased_is_not_doubted_because_the_log_that_named_it_has_ended(store, lease):
     page(store, lease, person("1"))
     for after in (0, 15):
@@ -475,6 +508,13 @@ def test_the_sweep_asks_in_order_for_what_may_still_change(store, lease):
         asked, after = asked + ids, ids[-1]
     assert asked == ["10", "11", "13", "15", "16", "17", "18", "19"]
     assert store.count_records(COMPANY, "hubspot", "contacts") == 10
+
+
+def test_deleted_records_that_a_whole_list_may_leave_out_are_those_not_noted_to_be_erased(store, lease):
+    page(store, lease, *(person(str(n)) for n in range(10, 16)))
+    tell(store, lease, gone("11"), gone("15"), merged("12", "13"), gone("14", RemovalKind.ERASED))
+    assert store.read_deleted_ids(COMPANY, "hubspot", "contacts") == {"11", "15"}
+    assert store.read_deleted_ids(COMPANY, "salesforce", "contacts") == set()
 
 
 def test_removals_of_one_company_and_crm_touch_no_other(store, lease):

@@ -132,7 +132,7 @@ def load(cursor: Cursor, kind: type[SavedT]) -> SavedT:
     except ValidationError:
         raise ConfigError(
             [f"hubspot: a saved cursor is not a {kind.__name__}"],
-            hint="Forget the stream's cursor; its next pull reads everything.",
+            hint="Forget the stream's cursor (its row in the store's table cursors); its next pull reads everything.",
         ) from None
 
 

@@ -40,7 +40,7 @@ def open_tokens(connection: Connection, ask: AskForToken, *, now: Callable[[], d
     missing = [name for name in _NEEDED[connection.auth] if not _secret(connection, name)]
     if missing:
         raise ConfigError(
-            [f"hubspot: there is no {name}, which auth = {connection.auth!r} needs" for name in missing],
+            [f'hubspot.{name} is missing (needed for auth = "{connection.auth}")' for name in missing],
             hint="Give it by environment variable or secret file.",
         )
     if connection.auth == "service_key":

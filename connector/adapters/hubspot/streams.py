@@ -50,9 +50,12 @@ STREAMS: dict[str, StreamInfo] = {
     for info in (
         StreamInfo(
             "contacts", "contacts", "lastmodifieddate", is_people=True, is_writable=True, lists_removed=True,
-            is_swept=True,
+            lists_all_deleted=True, is_swept=True,
         ),
-        *(StreamInfo(name, name, _CURSOR_FIELD, lists_removed=True) for name in sorted(CRM_OBJECTS - {"contacts"})),
+        *(
+            StreamInfo(name, name, _CURSOR_FIELD, lists_removed=True, lists_all_deleted=True)
+            for name in sorted(CRM_OBJECTS - {"contacts"})
+        ),
         StreamInfo(
             "owners", "", "updatedAt", fixed_fields=("id", "email", "first_name", "last_name", "archived"),
             freshness_seconds=_SLOW_SECONDS,

@@ -134,7 +134,8 @@ def read_cursor(cursor: Cursor | None) -> Bookmark:
         )
     except (ValueError, KeyError, AttributeError, TypeError):
         raise ConfigError(
-            ["salesforce: the saved cursor cannot be read"], hint="Pull the stream anew with `mql backfill`.",
+            ["salesforce: the saved cursor cannot be read"],
+            hint="Forget the stream's cursor (its row in the store's table cursors); its next pull reads everything.",
         ) from None
 
 

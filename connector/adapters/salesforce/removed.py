@@ -187,5 +187,5 @@ def _read(cursor: Cursor | None) -> _Log | None:
     except (ValueError, KeyError, TypeError):
         raise ConfigError(
             ["salesforce: the saved cursor of removals cannot be read"],
-            hint="Pull the stream anew with `mql backfill`.",
+            hint="Forget the stream's cursor (its row in the store's table cursors); its next pull reads everything.",
         ) from None

@@ -37,6 +37,18 @@ def test_what_was_sent_before_counts_and_what_is_older_than_a_day_is_given_back(
     assert used_up(meter) == 90
 
 
+@pytest.mark.parametrize("is_write", [False, True])
+def test_a_share_of_nearly_nothing_still_learns_the_accounts_real_limit(is_write: bool) -> None:
+    meter = Meter("hubspot", share=0.5, daily_calls=3)
+    meter.spent_before = 7
+    assert used_up(meter, is_write=is_write) == 1, "and no more before the CRM has answered"
+    meter.usage = Usage(used=1, allowed=1_000)
+    assert used_up(meter) == 442
+    tiny = Meter("hubspot", share=0.001)
+    tiny.usage = Usage(used=0, allowed=1_000)
+    assert used_up(tiny) == 0, "the real limit is no guess"
+
+
 def test_new_calls_are_told_once() -> None:
     meter = Meter("hubspot", share=1)
     for _ in range(3):

@@ -35,6 +35,7 @@ class Switches:
         merged_batch_read: The same for a batch read.
         merge_keeps: Whether a merge keeps the primary record or makes a third one of both.
         erasure_takes_submissions: Whether a privacy deletion takes the contact's form submissions too.
+        restore_stamps: Whether a restored record gets a newer modification time.
         history_page: What more than 50 records with history in one request does: 400, or only 50 come.
         participations: Whether a participant is listed once with the latest state, or once for each state.
         search_ties: How search orders records with equal sort values: by id, or in no usable order.
@@ -66,6 +67,7 @@ class Switches:
     merged_batch_read: Literal["survivor", "not_found"] = "survivor"
     merge_keeps: Literal["primary", "new"] = "primary"
     erasure_takes_submissions: bool = True
+    restore_stamps: bool = True
     history_page: Literal["refuse", "clip"] = "refuse"
     participations: Literal["latest", "each_state"] = "latest"
     search_ties: Literal["by_id", "scrambled"] = "by_id"

@@ -129,7 +129,8 @@ def archive(call: Call, type_: ObjectType, record_id: int) -> bool:
 def restore(call: Call, type_: ObjectType, record_id: int) -> None:
     """Bring an archived record back as it was, associations included, as a person does in HubSpot: its API cannot.
 
-    Source: https://knowledge.hubspot.com/records/restore-deleted-records, checked 2026-11-22.
+    Whether it counts as changed is unverified: `switches.restore_stamps`; if not, it has the time from before it was
+    archived. Source: https://knowledge.hubspot.com/records/restore-deleted-records, checked 2026-11-22.
 
     Raises:
         VendorError: 404 it is not in the archive; 409 somebody else has its e-mail or unique value by now.
@@ -139,13 +140,20 @@ def restore(call: Call, type_: ObjectType, record_id: int) -> None:
         raise not_found(record_id)
     props = props_of(row)
     _claimable(call, type_, props, record_id)
+    key = (call.account, type_.id, record_id)
     call.state.db.execute(
         "UPDATE records SET archived=0, archived_ms=NULL, updated_ms=max(updated_ms, ?) "
-        "WHERE account=? AND type=? AND id=?", (call.now_ms, call.account, type_.id, record_id),
+        "WHERE account=? AND type=? AND id=?", (call.now_ms, *key),
     )
     for name, value in _claims(call, type_, props):
         call.state.claim(call.account, type_.id, name, value, record_id)
     links.restore_all(call, type_.id, record_id)
+    if not call.switches.restore_stamps:
+        call.state.db.execute(
+            "UPDATE records SET updated_ms=max(created_ms, coalesce("
+            "(SELECT max(at_ms) FROM history WHERE account=? AND type=? AND id=?), 0)) "
+            "WHERE account=? AND type=? AND id=?", (*key, *key),
+        )
 
 
 def refuse_locked(call: Call, type_: ObjectType, record_id: int) -> None:

@@ -205,6 +205,10 @@ def upgrade() -> None:
         sa.Column("removed_from", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("company", "crm", "stream", "remote_id", name=op.f("pk_records")),
     )
+    op.create_index(
+        "ix_records_removal", "records", ["company", "crm", "stream", "removal", "remote_id"],
+        sqlite_where=sa.text("removal IS NOT NULL"), postgresql_where=sa.text("removal IS NOT NULL"),
+    )
     op.create_table(
         "runs",
         sa.Column("run_id", sa.Integer(), nullable=False),
