@@ -79,20 +79,24 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
     mapping, connections = check_config(config, name)[name]
     with ExitStack() as stack:
         store = stack.enter_context(open_store(config.store_url))
-        places = {crm: where_the_credential_is(name, crm, connections) for crm in mapping.crm}
         built: dict[str, Adapter] = {}
-        problems, hints = [], []
+        problems: list[str] = []
         for crm in mapping.crm:
             try:
                 adapter = adapters.load(crm).build(connections[crm], now=clock, time_zone=mapping.time_zone)
             except ConfigError as error:
                 problems += [f"{config.path}: companies.{name}.{problem}" for problem in error.problems]
-                hints.append(f"{crm}'s credential: {places[crm][0].lower()}{places[crm][1:]}")
                 continue
             stack.callback(adapter.close)
             built[crm] = adapter
         if problems:
-            raise ConfigError(problems, hint=" ".join(hints))
+            variable = secret_variable(name, "CRM", "key")
+            raise ConfigError(
+                problems,
+                hint=f"A key may be given as {variable} in the environment (the CRM and the key in capitals), "
+                "or as a file in secrets_dir; docs/configuration.md lists what each `auth` needs.",
+            )
+        places = {crm: where_the_credential_is(name, crm, connections) for crm in built}
         company = Company(
             name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync, places,
         )

@@ -32,7 +32,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "finished_at": _at(report.finished_at),
         "pulled": [
             {"crm": c.crm, "stream": c.stream, "new": c.new, "changed": c.changed, "unchanged": c.unchanged,
-             "error": c.error or None, "is_fresh": c.is_fresh}
+             "removed": c.removed, "error": c.error or None, "is_fresh": c.is_fresh}
             for c in report.pulled
         ],
         "removed": [asdict(c) | {"error": c.error or None} for c in report.removed.counts],

@@ -18,7 +18,6 @@ from connector.pipeline.budget import CallCount, CrmEstimate
 from connector.pipeline.check import CrmCheck
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
-from connector.pipeline.removals import RemovedReport
 from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, ChangeKind, Document, Value
 from connector.reports.explain import Explanation
@@ -122,7 +121,7 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     for crm, outcomes in report.outcomes.items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())) or "nothing to write"
         out.print(f"  {crm}: {said}")
-    if line := removed_line(report.removed):
+    if line := removed_line(report):
         out.print(f"  {line}")
     if fresh := [f"{c.crm} {c.stream}" for c in report.pulled if c.is_fresh]:
         out.print(f"  not asked, read a short time ago: {safe(', '.join(fresh))} (--fresh asks all)")
@@ -137,14 +136,16 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
         out.print(f"  [yellow]![/] {safe(problem)}")
 
 
-def removed_line(removed: RemovedReport) -> str:
+def removed_line(report: RunReport) -> str:
     """Return what was found removed in one line; empty when nothing was."""
+    removed = report.removed
     sums = {
+        "told by the pull": sum(c.removed for c in report.pulled),
         "deleted": sum(c.deleted for c in removed.counts), "merged": sum(c.merged for c in removed.counts),
         "erased here": removed.erased_count, "back again": sum(c.brought_back for c in removed.counts),
     }
     said = ", ".join(f"{number:,} {what}" for what, number in sums.items() if number)
-    return f"looked for removed records: {said}" if said else ""
+    return f"removed records: {said}" if said else ""
 
 
 def calls_line(crm: str, count: CallCount) -> str:

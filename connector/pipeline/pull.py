@@ -41,6 +41,7 @@ class StreamCounts:
     """What one stream's pull brought.
 
     Attributes:
+        removed: Records that the pull itself told to be gone: deleted, merged away or erased.
         error: Why it stopped early; empty when it came to its end. What was read until then is kept.
         is_refused: With an error: the CRM refuses this stream alone, and gives the others.
         is_fresh: It was not asked: it was read less than its `freshness_seconds` ago.
@@ -51,6 +52,7 @@ class StreamCounts:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    removed: int = 0
     error: str = ""
     is_refused: bool = False
     is_fresh: bool = False
@@ -159,7 +161,7 @@ class _CrmPull:
 
     def _pull(self, request: StreamRequest) -> StreamCounts:
         """Pull one stream; a field that is found missing is paused, and the pull goes on without it."""
-        started_at, sums = self._company.clock(), [0, 0, 0]
+        started_at, sums = self._company.clock(), [0, 0, 0, 0]
         while True:
             cursor = cursor_of(self._company, self._crm, request)
             try:
@@ -173,20 +175,20 @@ class _CrmPull:
             else:
                 break
         self._note_end(request, started_at)
-        new, changed, unchanged = sums
-        return StreamCounts(self._crm, request.stream, new, changed, unchanged)
+        new, changed, unchanged, removed = sums
+        return StreamCounts(self._crm, request.stream, new, changed, unchanged, removed)
 
     def _pull_pages(self, request: StreamRequest, cursor: Cursor | None, sums: list[int]) -> None:
         store, paused = self._company.store, paused_fields(self._company, self._crm, request.stream)
         for page in gather(self._adapter.pull(request, cursor)):
             position = position_of(request, page.cursor)
             # Before the records, for the cursor is saved with these: what dies in between is told and followed again.
-            follow_removals(self._company, self._lease, self._crm, page.removals)
+            removed = follow_removals(self._company, self._lease, self._crm, page.removals)
             saved = store.save_page(
                 self._lease, self._crm, request.stream, page.records, position, self._company.clock(),
                 keep_fields=paused,
             )
-            sums[:] = [a + b for a, b in zip(sums, saved)]
+            sums[:] = [a + b for a, b in zip(sums, (*saved, sum(removed)))]
             self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums)))
 
     def _note_end(self, request: StreamRequest, started_at: datetime) -> None:

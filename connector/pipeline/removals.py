@@ -294,10 +294,11 @@ def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[in
             )
             continue
         confirmed = [noted for noted in group if noted.is_confirmed]
-        if erase_all and len(confirmed) < len(group):
+        if waiting := len(group) - len(confirmed):
+            again = f"run `mql sync {company.name} --erase-all` again" if erase_all else "a run"
             notices.append(
-                f"{crm} {stream}: {len(group) - len(confirmed):,} records were said to be erased only a moment ago: "
-                f"run `mql sync {company.name} --erase-all` again in a quarter of an hour"
+                f"{crm} {stream}: erased for good, as it seems: {waiting:,}. They count no more, and what is kept of "
+                f"them goes when {crm} says so a second time: {again} a quarter of an hour after the first time"
             )
         for first in range(0, len(confirmed), ERASED_AT_ONCE):
             erased_count += _erase(company, lease, crm, confirmed[first:first + ERASED_AT_ONCE])

@@ -158,11 +158,11 @@ def test_wrong_token(config: Path) -> None:
 
 
 def test_credentials_that_lack_are_named_for_every_crm_at_once_with_key_and_variable(config: Path) -> None:
-    edit(config, 'auth = "service_key"', 'auth = "oauth"')
-    edit(config, 'auth = "client_credentials"', 'auth = "jwt"')
+    edit(config, 'token = "pat-sandbox-', 'auth = "oauth"\ntoken = "pat-sandbox-')
+    edit(config, 'client_id = "sandbox-', 'auth = "jwt"\nclient_id = "sandbox-')
     said = fails(2, "companies.mirai.hubspot.refresh_token is missing", "--config", str(config), "check", "mirai")
     assert "companies.mirai.salesforce.private_key is missing" in said
-    assert "MQL_COMPANIES__MIRAI__SALESFORCE__PRIVATE_KEY" in said
+    assert "MQL_COMPANIES__MIRAI__CRM__KEY" in said
 
 
 def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> None:

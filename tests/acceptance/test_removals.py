@@ -56,7 +56,8 @@ def sweep(company: Company, *, erase_all: bool = False) -> RunReport:
 
 def sweep_until_sure(company: Company, *, erase_all: bool = False) -> RunReport:
     """Sweep, and run again when what was said to be erased is asked for a second time."""
-    sweep(company, erase_all=erase_all)
+    first = sweep(company, erase_all=erase_all)
+    assert first.removed.notices, "what is to be erased is told before it goes"
     return sync(often(company, days=8.02), erase_all=erase_all)
 
 
@@ -316,6 +317,7 @@ def test_a_merge_after_the_handoff_hands_nobody_off_again(player: Player, opener
         report = sync(often(company))
         assert report.handed_off == []
         assert report.problems == []
+        assert sum(c.removed for c in report.pulled) == 1, "the pull itself told of it"
         both = {f"hubspot:contacts:{one}" for one in (handed, other)} | {f"email:{e}" for e in (EMAIL, OTHER)}
         assert len(set(company.store.get_person_ids(company.name, both).values())) == 1
         assert company.store.get_person_ids(company.name, both).keys() == both, "old ids still find the person"
@@ -674,7 +676,7 @@ def test_more_erasures_than_are_credible_only_count_as_deletions(
             assert "--erase-all" in notice
             assert sync(often(company, days=9)).removed.erased_count == 0
             (moment,) = sync(often(company, days=8.01), erase_all=True).notices
-            assert "--erase-all` again in a quarter of an hour" in moment
+            assert "--erase-all` again a quarter of an hour after" in moment
             assert sync(often(company, days=9), erase_all=True).removed.erased_count == 3
 
 

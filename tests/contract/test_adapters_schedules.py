@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.usefixtures("clean_logs", "waits"), needs(Need.CLOCK)]
 
 _THOROUGH = int(os.environ.get("THOROUGH_EXAMPLES", "0"))
 SCHEDULES = settings(
-    max_examples=_THOROUGH or 30, stateful_step_count=30 if _THOROUGH else 12, derandomize=not _THOROUGH,
+    max_examples=_THOROUGH or 20, stateful_step_count=30 if _THOROUGH else 12, derandomize=not _THOROUGH,
     deadline=None, print_blob=True,
     # Without the phase that explains a failure: it plays some hundred schedules more.
     phases=(Phase.generate, Phase.shrink),

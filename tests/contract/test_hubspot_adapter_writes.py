@@ -431,7 +431,8 @@ def test_a_write_that_cannot_be_read_back_is_unknown(account: Account) -> None:
 
     assert found == [Outcome.UNKNOWN, Outcome.UNKNOWN]
     assert property_of(account, one, "mql_score") == "40"
-    assert list(adapter.look_up(handoff(two))) == [f"mirai/p{two}/1/task"]
+    next_run = account.adapter()    # a credential once refused is not tried again by the same one
+    assert list(next_run.look_up(handoff(two))) == [f"mirai/p{two}/1/task"]
 
 
 def test_setup_of_a_bare_account_makes_what_is_missing_once_and_then_writes_work(account: Account) -> None:

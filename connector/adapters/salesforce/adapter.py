@@ -98,7 +98,7 @@ class SalesforceAdapter:
             raise explained(self._schema, source_of(stream), (), error) from None
 
     def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
-        """Yield pages of at most `page_size` records, in bulk 10,000; see `Reader.pull`.
+        """Yield pages of at most `page_size` records, in bulk 5,000; see `Reader.pull`.
 
         One call when nothing changed, and one more for each parent whose fields are asked for.
         """

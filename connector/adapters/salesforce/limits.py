@@ -36,5 +36,5 @@ REPLICATION_REACH = timedelta(days=15)
 Source: developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_getdeleted.htm, checked
 2026-11-22."""
 
-BULK_PAGE = 10_000
-"""Rows of a bulk result fetched at once. Our choice: memory stays flat, and a million rows are 100 calls."""
+BULK_PAGE = 5_000
+"""Rows of a bulk result fetched at once. Our choice: memory stays flat, and a million rows are 200 calls."""

@@ -172,7 +172,8 @@ _OWN: dict[int, dict[str, str]] = {
         "select": "hs_call_direction hs_call_status hubspot_owner_id",
     },
     EMAIL: {
-        "text": "hs_email_subject hs_email_text hs_email_headers hs_email_from_email hs_email_to_email",
+        "text": "hs_email_subject hs_email_text hs_email_headers hs_email_message_id hs_email_from_email "
+                "hs_email_to_email",
         "area": "hs_email_html",
         "select": "hs_email_direction hs_email_status hubspot_owner_id",
     },
