@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company
 from connector.pipeline.gather import gather
 from connector.settings import Config, Settings
-from connector.store import Lease
+from connector.store import Lease, StoredRecord
 
 MAPPING = Path(__file__).parents[1] / "mappings" / "mirai.toml"
 TOKEN = "pat-sandbox-mirai"
@@ -72,11 +72,22 @@ def request_of(company: Company, crm: str, stream: str) -> StreamRequest:
     return StreamRequest(stream, needed_fields(company.mapping.crm[crm])[stream])
 
 
-def pull_stream(company: Company, lease: Lease, crm: str, request: StreamRequest) -> int:
-    """Pull one stream into the store as `mql sync` does, and return how many records were new."""
+def pull_stream(
+    company: Company, lease: Lease, crm: str, request: StreamRequest, take: Callable[[Sequence[StoredRecord]], object],
+) -> int:
+    """Pull one stream into the store as `mql sync` does, and return how many records were new.
+
+    Args:
+        take: Gets what each page brought, as soon as it is stored; where `mql sync` goes on with `understand_page`.
+    """
     new = 0
     for page in gather(company.adapters[crm].pull(request, None)):
-        new += company.store.save_page(lease, crm, request.stream, page.records, page.cursor, company.clock()).new
+        saved = company.store.save_page(
+            lease, crm, request.stream, page.records, page.cursor, company.clock(), hands_on=True,
+        )
+        take(saved.handed_on)
+        company.store.note_evaluated(lease, crm, request.stream)
+        new += saved.counts.new
     return new
 
 

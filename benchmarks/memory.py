@@ -22,9 +22,9 @@ from typing import NamedTuple
 from ground import make_config, pull_stream, request_of, sandbox, timed
 
 from connector.cli import spare_the_collector
-from connector.pipeline.company import no_progress
+from connector.core.normalize import Normalizer
 from connector.pipeline.lease import hold_lease
-from connector.pipeline.understand import understand
+from connector.pipeline.understand import understand_page
 from connector.wiring import open_company
 
 STREAMS = (("hubspot", "contacts"), ("salesforce", "leads"))
@@ -36,13 +36,12 @@ class Load(NamedTuple):
     Attributes:
         records: How many there were.
         peak_mb: The most memory the process held.
-        pull_seconds, understand_seconds: On the clock.
+        seconds: On the clock.
     """
 
     records: int
     peak_mb: float
-    pull_seconds: float
-    understand_seconds: float
+    seconds: float
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def main() -> None:
                 one = Load(*json.loads(told))
                 peaks.setdefault(f"{crm} {stream}", []).append(one.peak_mb)
                 print(f"{crm} {stream}: {one.records:,} records, peak {one.peak_mb:.0f} MB, "
-                      f"pulled in {one.pull_seconds:.0f} s, understood in {one.understand_seconds:.0f} s", flush=True)
+                      f"in {one.seconds:.0f} s", flush=True)
     for name, values in peaks.items():
         print(f"{name}: peak memory at the largest size is {values[-1] / values[0]:.2f}× that at the smallest")
 
@@ -76,9 +75,12 @@ def load(urls: Mapping[str, str], crm: str, stream: str) -> Load:
     """Do one first load in this process."""
     with tempfile.TemporaryDirectory() as folder, open_company(make_config(Path(folder), urls), "mirai") as company, \
             hold_lease(company) as lease:
-        _, pulling, records = timed(lambda: pull_stream(company, lease, crm, request_of(company, crm, stream)))
-        _, understanding, _ = timed(lambda: understand(company, lease, no_progress))
-    return Load(records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, pulling, understanding)
+        normalizer = Normalizer(company.mapping)
+        _, seconds, records = timed(lambda: pull_stream(
+            company, lease, crm, request_of(company, crm, stream),
+            lambda new: understand_page(company, lease, normalizer, crm, stream, new),
+        ))
+    return Load(records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds)
 
 
 if __name__ == "__main__":

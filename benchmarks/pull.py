@@ -4,8 +4,8 @@
 
 The raw client fetches the same pages of the same fields with urllib3 (HubSpot) or requests (Salesforce), parses them
 with orjson and keeps nothing. Ours is what `mql sync` does: the adapter's pages, the store's transactions. The whole
-path ends with every record durable in the store and normalised to a Contact, read back from the store as `sync`
-reads it. The sandbox has a process of its own, so that only the client's CPU is counted (`time.process_time`).
+path ends with every record durable in the store and normalised to a Contact, from memory as `sync` does it, page by
+page. The sandbox has a process of its own, so that only the client's CPU is counted (`time.process_time`).
 Rounds alternate, so that a machine whose speed drifts harms both; the medians are compared.
 """
 
@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,13 @@ from ground import SESSION, TOKEN, count_requests, make_config, pull_stream, req
 from connector.adapter_kit.protocol import StreamRequest
 from connector.cli import spare_the_collector
 from connector.core.normalize import Normalizer
-from connector.pipeline.company import Company, no_progress
+from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
-from connector.pipeline.understand import understand
+from connector.pipeline.understand import understand_page
+from connector.store import Lease, StoredRecord, open_store
 from connector.wiring import open_company
+
+Take = Callable[[Sequence[StoredRecord]], object]
 
 
 class Subject(NamedTuple):
@@ -75,7 +79,7 @@ def main() -> None:
 def compare(subject: Subject, urls: Mapping[str, str], rounds: int) -> Figures:
     """Measure raw client and product in turn."""
     crm, stream = subject.crm, subject.stream
-    seconds: dict[str, list[float]] = {name: [] for name in ("raw", "adapter", "stored", "normalised", "understood")}
+    seconds: dict[str, list[float]] = {name: [] for name in ("raw", "adapter", "stored", "whole", "understood")}
     records = raw_requests = sent = 0
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder, open_company(make_config(Path(folder), urls), "mirai") as company:
@@ -89,21 +93,15 @@ def compare(subject: Subject, urls: Mapping[str, str], rounds: int) -> Figures:
             ))
             assert count == records, f"read {count} of {records}"
             seconds["adapter"].append(cpu)
-            with hold_lease(company) as lease:
+            for goal in ("stored", "whole", "understood"):
                 before = count_requests(urls, crm)
-                cpu, _, stored = timed(lambda c=company, t=lease, r=request: pull_stream(c, t, crm, r))
+                cpu, stored = _load(company, f"sqlite:///{folder}/{goal}.db", crm, request, goal)
                 sent = count_requests(urls, crm) - before
                 assert stored == records, f"stored {stored} of {records}"
-                seconds["stored"].append(cpu)
-                cpu, _, normalised = timed(lambda c=company: _normalise(c, crm, stream))
-                assert normalised == records, f"normalised {normalised} of {records}"
-                seconds["normalised"].append(cpu)
-                cpu, _, _ = timed(lambda c=company, t=lease: understand(c, t, no_progress))
-                seconds["understood"].append(cpu)
+                seconds[goal].append(cpu)
     cpu = {name: statistics.median(values) / records * 1e6 for name, values in seconds.items()}
     return Figures(
-        records, raw_requests, sent, cpu["raw"], cpu["adapter"], cpu["stored"], cpu["stored"] + cpu["normalised"],
-        cpu["stored"] + cpu["understood"],
+        records, raw_requests, sent, cpu["raw"], cpu["adapter"], cpu["stored"], cpu["whole"], cpu["understood"],
     )
 
 
@@ -120,12 +118,29 @@ def tell(subject: Subject, figures: Figures, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def _normalise(company: Company, crm: str, stream: str) -> int:
-    normalizer, count = Normalizer(company.mapping), 0
-    for record in company.store.scan_stream(company.name, crm, stream):
-        normalizer.contact(record.key, record.modified_at, record.payload)
-        count += 1
-    return count
+def _load(company: Company, url: str, crm: str, request: StreamRequest, goal: str) -> tuple[float, int]:
+    """CPU seconds of a pull into an empty store that does with the records what the goal asks, and how many came."""
+    with open_store(url) as store:
+        anew = replace(company, store=store)
+        with hold_lease(anew) as lease:
+            take = _goals(anew, lease, crm, request.stream)[goal]
+            cpu, _, new = timed(lambda: pull_stream(anew, lease, crm, request, take))
+    return cpu, new
+
+
+def _goals(company: Company, lease: Lease, crm: str, stream: str) -> dict[str, Take]:
+    """What is done with the records of each page once they are stored."""
+    normalizer = Normalizer(company.mapping)
+
+    def normalise(records: Sequence[StoredRecord]) -> None:
+        for record in records:
+            normalizer.contact(record.key, record.modified_at, record.payload)
+
+    return {
+        "stored": lambda records: None,
+        "whole": normalise,
+        "understood": lambda records: understand_page(company, lease, normalizer, crm, stream, records),
+    }
 
 
 def _raw_hubspot(url: str, fields: tuple[str, ...]) -> tuple[int, int]:

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 Value = str | int | float | bool | None
 """A field's value between our rooms. Instants travel as ISO 8601 in UTC with whole seconds: `2026-11-24T09:00:00Z`."""
 
+POINT_DECIMALS = 2
+"""Points are counted in hundredths: what a rule gives is rounded to them once, and sums of them are exact."""
+
 
 class Stage(StrEnum):
     """Where a lead stands in the demand waterfall, in its order."""
@@ -136,6 +139,7 @@ class Contact(NamedTuple):
         superseded_by: For a converted lead, the contact that replaced it: written to instead.
         problems: What could not be understood, one line each, without personal data.
         stage_moves: The stages it stood in, oldest first, where the mapping asks for the history.
+        account: The record of the company that its CRM says the human belongs to.
     """
 
     key: RecordKey
@@ -148,6 +152,7 @@ class Contact(NamedTuple):
     superseded_by: RecordKey | None = None
     problems: tuple[str, ...] = ()
     stage_moves: tuple[StageMove, ...] = ()
+    account: RecordKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ class Activity:
             ledger no longer says so.
         same_as: Names of the same real thing beside its own source record: `str(RecordKey)` of another record that
             tells of it, or a name that several systems share, such as `message:` and a mail's message id.
+        attributes: What else the mapping reads of it, for rules: `{our name: value}`.
     """
 
     activity_id: str
@@ -174,6 +180,39 @@ class Activity:
     crm: str
     is_dated_once: bool = field(default=False, compare=False)
     same_as: tuple[str, ...] = ()
+    attributes: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+    @property
+    def source(self) -> str:
+        """The key of the record that tells of it: what stands before the kind in its id."""
+        return self.activity_id.rpartition(f"#{self.kind}")[0] or self.activity_id
+
+
+class AccountMatch(NamedTuple):
+    """The company a person belongs to, among the CRMs' companies.
+
+    Attributes:
+        matched_by: `link` (a CRM says so), `email_domain` or `company_name`.
+        evidence: What matched: the domain or the name as compared; empty for a link.
+        attributes: The company's, in our words.
+    """
+
+    key: RecordKey
+    matched_by: str
+    evidence: str
+    attributes: Mapping[str, Value]
+
+
+class AccountDoubt(NamedTuple):
+    """Several companies that a person may belong to, of which none was taken.
+
+    Attributes:
+        matched_by, evidence: As in AccountMatch: what they have in common.
+    """
+
+    candidates: tuple[RecordKey, ...]
+    matched_by: str
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +225,8 @@ class Person:
         attributes: Field by field the first value that is not empty, in the order of `contacts`.
         emails: Every address of theirs.
         stage: The furthest stage any CRM gives them; INQUIRY when none says.
+        account: The company they were matched to; its attributes are among `attributes`, as `account.NAME`.
+        account_doubt: Why they were matched to none although some fit; None when there was no doubt.
     """
 
     person_id: str
@@ -193,6 +234,8 @@ class Person:
     attributes: Mapping[str, Value]
     emails: tuple[str, ...]
     stage: Stage
+    account: AccountMatch | None = None
+    account_doubt: AccountDoubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +247,9 @@ class Reason:
         evidence: `role=head` style for an attribute rule, the `activity_id` for an activity rule.
         title: The activity's title, or empty.
         occurred_at: When the activity happened; None for an attribute.
+        base_points: What the rule gives at first; `points` is what decay and caps have left of it.
+        decay_factor: Which part of them is left at this age, rounded to four decimals; 1 without decay.
+        capped_by: Whose limit took points off: `rule`, the group's id, or empty.
     """
 
     rule_id: str
@@ -213,6 +259,25 @@ class Reason:
     evidence: str
     title: str = ""
     occurred_at: datetime | None = None
+    base_points: float = 0.0
+    decay_factor: float = 1.0
+    capped_by: str = ""
+
+
+class Cut(NamedTuple):
+    """Points that a limit took off altogether.
+
+    Attributes:
+        limited: The rule's or the group's id.
+        lost_points: How many, all reasons together; negative when points to take off were limited.
+        reason_count: How many activities or attributes gave less or nothing for it.
+    """
+
+    limited: str
+    label: str
+    limit_points: float
+    lost_points: float
+    reason_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +287,7 @@ class Score:
     Attributes:
         definition: The definition's version.
         disqualified_by: Label of the disqualifier that keeps them from becoming MQL, or empty.
+        cuts: What the caps of rules and groups took off.
     """
 
     person_id: str
@@ -229,6 +295,7 @@ class Score:
     as_of: datetime
     reasons: tuple[Reason, ...]
     disqualified_by: str = ""
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def fit_points(self) -> float:
@@ -242,12 +309,12 @@ class Score:
 
     @property
     def total_points(self) -> float:
-        """All points, rounded to four decimals so that engines agree."""
-        return round(self.fit_points + self.engagement_points, 4)
+        """All points."""
+        return round(self.fit_points + self.engagement_points, POINT_DECIMALS)
 
 
 def _sum_points(reasons: tuple[Reason, ...], side: str) -> float:
-    return round(sum(r.points for r in reasons if r.side == side), 4)
+    return round(sum(r.points for r in reasons if r.side == side), POINT_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +340,19 @@ class Decision:
     Attributes:
         cycle: Which passage through qualification this is, from 1.
         hands_off: True when the person becomes MQL by this decision: stage, task and note follow.
-        why_not: Why somebody over the threshold is not handed off, or empty.
         deadline_at: By when sales must follow up; None without a handoff.
-        recycled_at: Since when sales has them back in nurturing, as far as we can know; None unless they are.
-        look_again_at: When the score changes by time alone; None when only new facts can change it.
+        recycled_at: When sales sent them back to nurturing, as far as we can know, and no handoff has followed; None
+            when sales did not.
+        look_again_at: When time alone may change what is decided; None when only new facts can.
+        is_qualified: The points make an MQL, made one before and are still enough to stay one, or a person decided so.
+        qualified_at: Since when the points do, while no handoff has followed; None when they do not.
+        obstacles: What stands against a handoff whatever the points, the weightiest first, in the words of
+            `core.lifecycle`.
+        missing: The required attributes that have no value, alternatives joined by ` or `.
+        cools_until: Before this moment no next handoff, because sales sent them back; None when it has passed.
+        override: What a person in the CRM decided: `mql`, `not_mql`, or empty for nothing.
+        segment: How warm their interest is: `cold`, `warm`, `hot`, or empty where the definition has no segments.
+        cell: Their cell of the matrix (`B1`), or empty where the definition has none.
     """
 
     person_id: str
@@ -285,10 +361,22 @@ class Decision:
     score: Score
     stage_before: Stage
     hands_off: bool
-    why_not: str = ""
     deadline_at: datetime | None = None
     recycled_at: datetime | None = None
     look_again_at: datetime | None = None
+    is_qualified: bool = False
+    qualified_at: datetime | None = None
+    obstacles: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    cools_until: datetime | None = None
+    override: str = ""
+    segment: str = ""
+    cell: str = ""
+
+    @property
+    def why_not(self) -> str:
+        """Why somebody qualified is not handed off, or empty."""
+        return self.obstacles[0] if self.is_qualified and self.obstacles else ""
 
 
 class ChangeKind(StrEnum):

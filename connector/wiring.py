@@ -19,6 +19,7 @@ from connector.mapping.model import Mapping
 from connector.mapping.problems import problems_of
 from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
+from connector.pipeline.definitions import put_in_place
 from connector.settings import ENVIRONMENT_PREFIX, Config
 from connector.store import open_store
 
@@ -100,6 +101,7 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
         company = Company(
             name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync, places,
         )
+        company = put_in_place(company)
         open_budgets(company)
         stack.callback(save_calls, company)
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from connector.adapter_kit.limits import Meter
-from connector.records import Change, RawRecord, Receipt, Removal, Value
+from connector.records import Change, RawRecord, Receipt, RecordKey, Removal, Value
 
 Cursor = str
 """The saved position of one stream between runs. Opaque: only the adapter that wrote it reads it (JSON)."""
@@ -176,6 +176,16 @@ class Adapter(Protocol):
 
     def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
         """Return the specs that are missing in the account; with `create`, make them first. Idempotent."""
+
+    def ask_place(self) -> str:
+        """Return where people see this account's records, for `link`; a call at most. Empty when it is not told."""
+
+    def link(self, place: str, key: RecordKey) -> str | None:
+        """Return the address at which people see a record; asks nobody. None where the CRM shows none.
+
+        Args:
+            place: As `ask_place` gave it, maybe long ago.
+        """
 
     def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
         """Predict how many API calls a pull of these streams costs."""

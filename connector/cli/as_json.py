@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import orjson
 
-from connector.cli.show import status_of
+from connector.cli.reasons import instant_as_json, points_as_json, reason_as_json
 from connector.pipeline.budget import CrmEstimate
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import Change, Document, Reason, Score
-from connector.reports.explain import Explanation
+from connector.records import Change, Document
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -28,8 +26,8 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
     return {
         "company": report.company,
         "run_id": report.run_id,
-        "started_at": _at(report.started_at),
-        "finished_at": _at(report.finished_at),
+        "started_at": instant_as_json(report.started_at),
+        "finished_at": instant_as_json(report.finished_at),
         "pulled": [
             {"crm": c.crm, "stream": c.stream, "new": c.new, "changed": c.changed, "unchanged": c.unchanged,
              "removed": c.removed, "error": c.error or None, "is_fresh": c.is_fresh}
@@ -63,43 +61,6 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
-    """Return one person with score, reasons, handoffs and writes."""
-    judged, definition = explanation.judged, explanation.mapping.definition
-    person, score = judged.person, judged.decision.score
-    return {
-        "as_of": _at(explanation.as_of),
-        "person_id": person.person_id,
-        "emails": list(person.emails),
-        "attributes": dict(person.attributes),
-        "records": [
-            {"crm": c.key.crm, "stream": c.key.stream, "remote_id": c.key.remote_id,
-             "stage": c.stage.value if c.stage else None,
-             "stage_moves": [{"stage": m.stage.value, "moved_at": _at(m.moved_at)} for m in c.stage_moves]}
-            for c in person.contacts
-        ],
-        "definition": score.definition,
-        "threshold_points": definition.threshold_points,
-        **_points(score),
-        "reasons": [_reason(r) for r in score.reasons],
-        "status": status_of(judged, explanation),
-        "stage": person.stage.value,
-        "why_not": judged.decision.why_not or None,
-        "disqualified_by": score.disqualified_by or None,
-        "handoffs": [
-            {"cycle": h.cycle, "decided_at": _at(h.decided_at), "deadline_at": _at(h.deadline_at),
-             "definition": h.score.definition, **_points(h.score), "reasons": [_reason(r) for r in h.score.reasons]}
-            for h, _ in explanation.handoffs
-        ],
-        "writes": [
-            {"crm": w.change.crm, "kind": w.change.kind.value, "state": w.state.value, "cycle": w.change.cycle,
-             "record": str(w.change.record),
-             "remote_id": w.remote_id or None, "reason": w.reason or None, "updated_at": _at(w.updated_at)}
-            for w in explanation.writes
-        ],
-    }
-
-
 def estimate_as_json(company: str, estimates: list[CrmEstimate]) -> dict[str, Any]:
     """Return what the next pull takes."""
     return {
@@ -118,24 +79,9 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "person_id": judged.person.person_id,
         "records": [str(c.key) for c in judged.person.contacts],
         "cycle": decision.cycle,
-        "deadline_at": _at(decision.deadline_at),
-        **_points(decision.score),
-        "reasons": [_reason(r) for r in decision.score.reasons],
-    }
-
-
-def _points(score: Score) -> dict[str, float]:
-    return {
-        "total_points": score.total_points,
-        "fit_points": score.fit_points,
-        "engagement_points": score.engagement_points,
-    }
-
-
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "rule_id": reason.rule_id, "label": reason.label, "side": reason.side, "points": reason.points,
-        "evidence": reason.evidence, "title": reason.title or None, "occurred_at": _at(reason.occurred_at),
+        "deadline_at": instant_as_json(decision.deadline_at),
+        **points_as_json(decision.score),
+        "reasons": [reason_as_json(r) for r in decision.score.reasons],
     }
 
 
@@ -149,7 +95,7 @@ def _change(change: Change) -> dict[str, Any]:
         ],
         "document": _document(change.document),
         "owner_id": change.owner_id or None,
-        "due_at": _at(change.due_at),
+        "due_at": instant_as_json(change.due_at),
     }
 
 
@@ -160,7 +106,3 @@ def _document(document: Document | None) -> dict[str, Any] | None:
         "title": document.title,
         "sections": [{"heading": s.heading, "lines": list(s.lines)} for s in document.sections],
     }
-
-
-def _at(at: datetime | None) -> str | None:
-    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-if TYPE_CHECKING:
-    from connector.pipeline.company import Company
+from connector.cli import opening
+from connector.cli.opening import Json, open_company
 
 _VERSION = importlib.metadata.version("mql-connector")
 
@@ -26,8 +24,6 @@ app = App(
 
 app.meta.suppress_keyboard_interrupt = False
 
-_config_path = Path("config.toml")
-
 
 @app.meta.default
 def _start(
@@ -37,25 +33,12 @@ def _start(
     log: Annotated[str, Parameter(help="Write log lines to standard error: info or debug.")] = "",
 ) -> object:
     """Take the options that every command has, then the command."""
-    global _config_path
-    _config_path = config
+    opening.config_path = config
     if log:
         from connector.cli.logs import configure_logs
 
         configure_logs(log)
     return app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
-
-
-@contextmanager
-def _open(company: str) -> Iterator[Company]:
-    from connector.settings import load_config
-    from connector.wiring import open_company
-
-    with open_company(load_config(_config_path), company) as opened:
-        yield opened
-
-
-Json = Annotated[bool, Parameter(help="Print JSON for machines (docs/json.md).", negative="")]
 
 
 @app.command
@@ -113,24 +96,28 @@ def sandbox(
 @app.command
 def check(company: str | None = None, /) -> int:
     """Check the configuration, then ask each CRM whether credentials, rights and mapped fields are as they must be."""
+    from connector import wiring
+    from connector.cli.definition import show_definition_state
     from connector.cli.show import console, show_check, show_unmatched, show_unused
     from connector.errors import AuthError
     from connector.pipeline.check import check_live
+    from connector.pipeline.definitions import draft_notices, unsupported_lines
     from connector.reports.unmatched import unmatched_values
     from connector.reports.unused import unused_names
     from connector.settings import load_config
-    from connector.wiring import check_config, open_company, where_the_credential_is
 
-    config = load_config(_config_path)
-    checked, out, exit_code = check_config(config), console(), 0
+    config = load_config(opening.config_path)
+    checked, out, exit_code = wiring.check_config(config), console(), 0
     for name in [company] if company else config.settings.companies:
-        with open_company(config, name) as opened:
+        with wiring.open_company(config, name) as opened:
             for found in check_live(opened):
                 is_refused = isinstance(found.error, AuthError)
-                show_check(
-                    out, name, found, where_the_credential_is(name, found.crm, checked[name][1]) if is_refused else ""
-                )
+                place = wiring.where_the_credential_is(name, found.crm, checked[name][1]) if is_refused else ""
+                show_check(out, name, found, place)
                 exit_code = 2 if found.problems else exit_code or (found.error.exit_code if found.error else 0)
+            unsupported = unsupported_lines(opened)
+            show_definition_state(out, unsupported, draft_notices(opened))
+            exit_code = 2 if unsupported else exit_code
             show_unmatched(out, name, unmatched_values(opened))
             show_unused(out, name, unused_names(opened))
     return exit_code
@@ -141,7 +128,7 @@ def setup(company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] =
     """Create the fields this product writes in the company's CRMs, where they are missing."""
     from connector.pipeline.check import missing_figures
 
-    with _open(company) as opened:
+    with open_company(company) as opened:
         for crm, specs in missing_figures(opened, create=not dry_run).items():
             what = "missing" if dry_run else "created"
             print(f"{crm}: {len(specs)} field(s) {what}" if specs else f"{crm}: nothing missing")
@@ -164,7 +151,7 @@ def sync(
     from connector.cli.show import console, progress_on_terminal, show_sync
     from connector.pipeline.run import sync as run_sync
 
-    with _open(company) as opened:
+    with open_company(company) as opened:
         with progress_on_terminal() as progress:
             report = run_sync(opened, progress, ask_all=fresh, erase_all=erase_all)
         if json:
@@ -182,7 +169,7 @@ def plan(company: str, /, *, json: Json = False) -> int:
     from connector.cli.show import console, progress_on_terminal, show_plan
     from connector.pipeline.run import plan as run_plan
 
-    with _open(company) as opened:
+    with open_company(company) as opened:
         with progress_on_terminal() as progress:
             planned = run_plan(opened, progress)
         if json:
@@ -200,7 +187,7 @@ def estimate(company: str, /, *, json: Json = False) -> int:
     from connector.cli.show import console, show_estimate
     from connector.pipeline.budget import estimate as ask
 
-    with _open(company) as opened:
+    with open_company(company) as opened:
         estimates = ask(opened)
         if json:
             from connector.cli.as_json import estimate_as_json, print_json
@@ -211,18 +198,7 @@ def estimate(company: str, /, *, json: Json = False) -> int:
     return 1 if any(estimate.error for estimate in estimates) else 0
 
 
-@app.command
-def explain(company: str, email: str, /, *, json: Json = False) -> int:
-    """Show one person: links to both CRMs, every reason with its points, the sum, the status, what was handed off."""
-    from connector.cli.show import console, show_explanation
-    from connector.reports.explain import explain as ask
-
-    with _open(company) as opened:
-        explanation = ask(opened, email)
-        if json:
-            from connector.cli.as_json import explanation_as_json, print_json
-
-            print_json(explanation_as_json(explanation))
-        else:
-            show_explanation(console(), explanation)
-    return 0
+app.command("connector.cli.explain:explain")
+app.command("connector.cli.people:people")
+app.command("connector.cli.score:score")
+app.command("connector.cli.definition:definition")

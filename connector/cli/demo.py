@@ -53,7 +53,8 @@ def run_demo() -> int:
     out.print("   mql sandbox                            in a terminal of its own")
     out.print("   mql plan mirai                         every write, before → after")
     out.print("   mql sync mirai                         and do it")
-    out.print("   mappings/mirai.toml                    change the points, then plan again")
+    out.print("   mappings/mirai.toml                    change the points and the version, then")
+    out.print("   mql definition mirai publish           put them in force, and plan again")
     return 0 if writes == 0 else 1
 
 

@@ -11,7 +11,6 @@ from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from connector.mapping.model import Mapping
 from connector.pipeline.budget import CallCount, CrmEstimate
@@ -19,8 +18,7 @@ from connector.pipeline.check import CrmCheck
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import Change, ChangeKind, Document, Value
-from connector.reports.explain import Explanation
+from connector.records import Change, ChangeKind, Document, Person, Value
 from connector.reports.unmatched import Unmatched
 
 _WIDE = 240
@@ -206,55 +204,6 @@ def show_document(out: Console, document: Document) -> None:
             out.print(f"    {safe(line)}")
 
 
-def show_explanation(out: Console, explanation: Explanation) -> None:
-    """Print a person: links to the CRMs, every reason with its points, the sum, the status, what was handed off."""
-    judged, mapping = explanation.judged, explanation.mapping
-    person, score, decision = judged.person, judged.decision.score, judged.decision
-    definition = mapping.definition
-    out.print(f"[bold]{person_line(judged, mapping)}[/]  ({person.person_id})")
-    for contact in person.contacts:
-        stage = f", stage {contact.stage.value}" if contact.stage else ""
-        out.print(f"  {safe(contact.key)}{stage}")
-        if contact.stage_moves:
-            moves = [f"{move.stage.value} {in_zone(move.moved_at, mapping)}" for move in contact.stage_moves]
-            out.print(f"    stages: {' → '.join(moves)}")
-    out.print(f"definition {safe(score.definition)}, threshold {points(definition.threshold_points)}")
-    table = Table("points", "rule", "because of", "when", box=None, padding=(0, 2, 0, 2))
-    for column in table.columns:
-        column.overflow = "fold"
-    for reason in score.reasons:
-        table.add_row(
-            points(reason.points), safe(reason.label), safe(reason.title or reason.evidence),
-            in_zone(reason.occurred_at, mapping) if reason.occurred_at else "",
-        )
-    table.add_row(f"[bold]{points(score.total_points)}[/]", "[bold]sum[/]", "", "")
-    out.print(table)
-    out.print(f"status: {safe(status_of(judged, explanation))}")
-    for handoff, _ in explanation.handoffs:
-        deadline = in_zone(handoff.deadline_at, mapping) or "none"
-        out.print(
-            f"handed off: cycle {handoff.cycle}, {in_zone(handoff.decided_at, mapping)}, deadline {deadline}, "
-            f"with {points(handoff.score.total_points)} points by definition {safe(handoff.score.definition)}"
-        )
-    for write in explanation.writes:
-        where = f" as {safe(write.remote_id)}" if write.remote_id else ""
-        why = f" ({safe(write.reason)})" if write.reason else ""
-        what = f"{write.change.crm} {write.change.kind.value}"
-        out.print(f"  {what}: {write.state.value}{where}{why}, {in_zone(write.updated_at, mapping)}")
-    if decision.score.disqualified_by:
-        out.print(f"never an MQL by this definition: {safe(decision.score.disqualified_by)}")
-
-
-def status_of(judged: Judged, explanation: Explanation) -> str:
-    """Return the person's status in one of our words: the stage, or why they are not an MQL."""
-    decision = judged.decision
-    if explanation.handoffs:
-        return "mql" if judged.person.stage.rank <= 1 else judged.person.stage.value
-    if decision.hands_off:
-        return "mql with the next sync"
-    return f"{judged.person.stage.value}" + (f" ({decision.why_not})" if decision.why_not else "")
-
-
 def reasons_line(judged: Judged) -> str:
     """Return the points in one line: `情報システム部門・部長 20 + 資料ダウンロード 20 = 40`."""
     parts: dict[str, float] = {}
@@ -266,7 +215,7 @@ def reasons_line(judged: Judged) -> str:
 
 def points(number: float) -> str:
     """Return points without a needless fraction."""
-    return f"{number:g}"
+    return f"{number:.4f}".rstrip("0").rstrip(".")
 
 
 def in_zone(at: datetime | None, mapping: Mapping) -> str:
@@ -275,11 +224,16 @@ def in_zone(at: datetime | None, mapping: Mapping) -> str:
 
 
 def person_line(judged: Judged, mapping: Mapping) -> str:
+    """Return name and company of who was judged, as `name_line` does."""
+    return name_line(judged.person, mapping)
+
+
+def name_line(person: Person, mapping: Mapping) -> str:
     """Return name and company, the family name first where the company's language has it so."""
-    attributes = judged.person.attributes
+    attributes = person.attributes
     order = ("last_name", "first_name") if mapping.language == "ja" else ("first_name", "last_name")
     names = [str(attributes.get(key) or "") for key in order]
-    name = " ".join(n for n in names if n) or (judged.person.emails[0] if judged.person.emails else "?")
+    name = " ".join(n for n in names if n) or (person.emails[0] if person.emails else "?")
     company = attributes.get("company_name")
     return safe(f"{name}, {company}" if company else name)
 

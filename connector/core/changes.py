@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connector.core.identity import home_records
+from connector.core.lifecycle import HANDED_OFF
 from connector.core.texts import note_document, reason_line, task_document
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.mapping.model import WriteBack
@@ -43,7 +44,7 @@ def plan_changes(
     SCORE is planned for everybody, so that a score that fell to nothing can be written too (the caller leaves out
     those who never had points); STAGE, TASK and NOTE only at a handoff. What belongs to a handoff
     (`reason`, `became_at`, `deadline_at`) is left out of every other SCORE, so that it stays in the CRM; so is
-    `status` while a handoff has not shown in the CRM yet.
+    `status` while a handoff has not shown in the CRM yet, and `segment` where the definition has none.
 
     Args:
         company: The company's key in config.toml, for the idempotency keys.
@@ -84,9 +85,11 @@ def _figures(decision: Decision, person: Person, write_back: WriteBack, mapping:
         "cycle": decision.cycle,
         "definition": score.definition,
     }
+    if decision.segment:
+        figures["segment"] = decision.segment
     # Handed off, but the CRM still shows an inquiry: our write is on its way or its echo is. Writing `inquiry` now
     # could overwrite it.
-    if not (decision.why_not == "handed_off" and person.stage is Stage.INQUIRY):
+    if not (HANDED_OFF in decision.obstacles and person.stage is Stage.INQUIRY):
         figures["status"] = (Stage.MQL if decision.hands_off else person.stage).value
     if decision.hands_off:
         figures["became_at"] = instant(decision.decided_at)

@@ -8,10 +8,14 @@ The rules, in this order:
    to make records one, but tells nothing else about the human.
 2. A link id from one record to another makes them one, unless e-mail says otherwise: when both have addresses, share
    none, and both have names that differ, the link is set aside (`link_contradicts_email`). Records that link to one
-   that is not here are one just so: those it replaced for certain, the others unless any two contradict each other.
-3. A shared normalised address, primary or not, makes records one. Exception: a role mailbox (`info@`, `sales@`, ...)
-   whose records carry different names makes nobody one and belongs to nobody (`shared_role_mailbox`). The name of a
-   record that is gone only counts where the one that goes on does not have the mailbox.
+   that is not here, or says nothing of itself, are one just so: those it replaced for certain, the others unless any
+   two contradict each other. And where one record's links lead to two that contradict each other, these links are
+   set aside (`links_disagree`).
+3. A shared normalised address, primary or not, makes records one, with two exceptions, where it belongs to nobody:
+   a role mailbox (`info@`, `sales@`, ...) whose records carry different names makes nobody one
+   (`shared_role_mailbox`); one under which a CRM has two humans, whose family and given names are clearly different,
+   makes one only those of the same name (`email_on_two_humans`). The name of a record that is gone only counts where
+   the one that goes on does not have the address.
 4. A name alone never makes two records one.
 
 What is set aside is reported as a Conflict, unless other rules made its records one person all the same.
@@ -33,9 +37,10 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from connector.core.human_names import are_clearly_different, full_name, name_parts
 from connector.core.merged import Merge, MergedRecords
 from connector.mapping.model import Mapping as CompanyMapping
-from connector.records import Contact, Person, RecordKey, Stage, Value
+from connector.records import AccountDoubt, AccountMatch, Contact, Person, RecordKey, Stage, Value
 
 ROLE_MAILBOXES = frozenset({
     "info", "sales", "contact", "support", "admin", "office", "mail", "webmaster", "postmaster", "help", "helpdesk",
@@ -87,8 +92,9 @@ class Conflict:
     """Records that might be one human and were not made one.
 
     Attributes:
-        key: What they have in common: `email:` and the address, or `str(RecordKey)` of the record linked to.
-        reason: `link_contradicts_email` or `shared_role_mailbox`.
+        key: What they have in common: `email:` and the address, or `str(RecordKey)` of the record linked to, or of
+            the one whose links disagree.
+        reason: `link_contradicts_email`, `links_disagree`, `shared_role_mailbox` or `email_on_two_humans`.
         records: The records concerned, in order. Whoever else names the key is one person with one of them.
     """
 
@@ -133,7 +139,8 @@ def resolve(
     """Find out which records are one human. The answer does not depend on the order of `contacts`.
 
     Ids are stable: a person goes on under the smallest id their records had before, the others become its aliases.
-    When one person's records turn out to be two humans, the id stays with the smallest record. A human without a
+    When one person's records turn out to be two humans, the id stays with the record it was made from, else with the
+    smallest: who were told apart, made one and are told apart again have their ids again. A human without a
     known record takes the id that one of their addresses had if nobody else goes on under it (a record deleted
     and made anew), else a new id from the smallest record key.
 
@@ -184,8 +191,11 @@ def resolve(
     )
 
 
-def assemble(person_id: str, contacts: Sequence[Contact], mapping: CompanyMapping) -> Person:
-    """Put one person's records together.
+def assemble(
+    person_id: str, contacts: Sequence[Contact], mapping: CompanyMapping,
+    account: AccountMatch | AccountDoubt | None = None,
+) -> Person:
+    """Put one person's records together, and what is known of their company as `account.NAME`.
 
     Records stand in the mapping's order of CRMs, within a CRM those that others are converted into first (a
     Salesforce contact before a lead), then in the order of the file, then by remote id; replaced records last.
@@ -196,14 +206,7 @@ def assemble(person_id: str, contacts: Sequence[Contact], mapping: CompanyMappin
     (`home_records`): an old lead closed as a duplicate says nothing about the human. There `recycled` outweighs
     MQL and SAL, because it is sales' answer to them, and `lost` outweighs all but won.
     """
-    crms = list(mapping.crm)
-    streams = {crm: _stream_order(crm, mapping) for crm in crms}
-
-    def place(contact: Contact) -> tuple[bool, int, int, str]:
-        key = contact.key
-        return contact.superseded_by is not None, crms.index(key.crm), streams[key.crm].index(key.stream), key.remote_id
-
-    ordered = tuple(sorted(contacts, key=place))
+    ordered = in_order(contacts, mapping)
     attributes: dict[str, Value] = {}
     for contact in ordered:
         for name, value in contact.attributes.items():
@@ -216,18 +219,29 @@ def assemble(person_id: str, contacts: Sequence[Contact], mapping: CompanyMappin
     ]
     stage = max(heard, key=_STAGE_WEIGHTS.__getitem__, default=Stage.INQUIRY)
     attributes["stage"] = stage.value
-    return Person(person_id, ordered, attributes, _emails(ordered), stage)
+    if isinstance(account, AccountMatch):
+        attributes |= {f"account.{name}": value for name, value in account.attributes.items()}
+        return Person(person_id, ordered, attributes, _emails(ordered), stage, account)
+    return Person(person_id, ordered, attributes, _emails(ordered), stage, account_doubt=account)
+
+
+def in_order(contacts: Sequence[Contact], mapping: CompanyMapping) -> tuple[Contact, ...]:
+    """Return one person's records in the order in which `assemble` hears them."""
+    if len(contacts) < 2:
+        return tuple(contacts)
+    crms = list(mapping.crm)
+    streams = {crm: _stream_order(crm, mapping) for crm in crms}
+
+    def place(contact: Contact) -> tuple[bool, int, int, str]:
+        key = contact.key
+        return contact.superseded_by is not None, crms.index(key.crm), streams[key.crm].index(key.stream), key.remote_id
+
+    return tuple(sorted(contacts, key=place))
 
 
 def home_records(person: Person) -> dict[str, Contact]:
     """Return per CRM the one record that is written to: the first that no other record replaced."""
     return _homes(person.contacts)
-
-
-def full_name(contact: Contact) -> str:
-    """Return the name as it is compared, family name first; empty when the record has none."""
-    parts = (contact.attributes.get("last_name"), contact.attributes.get("first_name"))
-    return "".join(unicodedata.normalize("NFKC", str(p)).casefold() for p in parts if p).replace(" ", "")
 
 
 def _homes(ordered: Iterable[Contact]) -> dict[str, Contact]:
@@ -287,16 +301,44 @@ def _email_bonds(
     for contact in by_key.values():
         for email in contact.emails:
             by_email.setdefault(email, []).append(contact)
-    return [
-        _bond(f"email:{email}", "shared_role_mailbox", owners,
-              owners if _is_role_mailbox(email) and _is_shared(owners, living, merged) else [])
-        for email, owners in sorted(by_email.items())
-    ]
+    bonds = []
+    for email, owners in sorted(by_email.items()):
+        going_on = {merged.end(c.key) for c in owners if c.key in living}
+        heard = [c for c in owners if c.key in living or merged.end(c.key) not in going_on]
+        if _is_role_mailbox(email):
+            aside = owners if len(set(_names(heard))) > 1 else []
+            bonds.append(_bond(f"email:{email}", "shared_role_mailbox", owners, aside))
+        elif _are_two_humans(heard, merged):
+            bonds.append(_bond(f"email:{email}", "email_on_two_humans", owners, owners))
+            bonds += _name_bonds(owners)
+        else:
+            bonds.append(_bond(f"email:{email}", "", owners, []))
+    return bonds
 
 
-def _is_shared(owners: Sequence[Contact], living: Collection[RecordKey], merged: MergedRecords) -> bool:
-    going_on = {merged.end(c.key) for c in owners if c.key in living}
-    return len(set(_names(c for c in owners if c.key in living or merged.end(c.key) not in going_on))) > 1
+def _are_two_humans(owners: Sequence[Contact], merged: MergedRecords) -> bool:
+    """Tell whether any two records of one CRM are clearly of two humans; what replaced another is the same one."""
+    if len(owners) < 2:
+        return False
+    # A placeholder for an address may be shared by thousands: each name is compared once.
+    humans: dict[tuple[str, tuple[str, str]], set[RecordKey]] = {}
+    for contact in owners:
+        if all(names := name_parts(contact)):
+            humans.setdefault((contact.key.crm, names), set()).add(merged.end(contact.superseded_by or contact.key))
+    return any(
+        crm == other_crm and len(ends | other_ends) > 1 and are_clearly_different(names, other_names)
+        for ((crm, names), ends), ((other_crm, other_names), other_ends) in combinations(humans.items(), 2)
+    )
+
+
+def _name_bonds(owners: Iterable[Contact]) -> list[_Bond]:
+    """Return what makes those of one address one who have the same name; the address itself stays nobody's."""
+    by_name: dict[tuple[str, ...], list[Contact]] = {}
+    for contact in owners:
+        names = tuple(sorted(name_parts(contact)))
+        if all(names):
+            by_name.setdefault(names, []).append(contact)
+    return [_bond(str(same[0].key), "", same, []) for same in by_name.values()]
 
 
 def _merge_bonds(by_key: Mapping[RecordKey, Contact], merged: MergedRecords) -> list[_Bond]:
@@ -315,22 +357,30 @@ def _link_bonds(
     def meant(key: RecordKey) -> RecordKey:
         return key if key in by_key else merged.end(key)
 
+    bonds: list[_Bond] = []
     replaced: dict[RecordKey, list[Contact]] = {}
     linking: dict[RecordKey, list[Contact]] = {}
     for contact in by_key.values():
         superseding = contact.superseded_by and meant(contact.superseded_by)
         if superseding is not None:
             replaced.setdefault(superseding, []).append(contact)
-        for target in dict.fromkeys(map(meant, contact.linked_to)):
-            if merged.end(target) != merged.end(contact.key) and target != superseding:
+        targets = [
+            target for target in dict.fromkeys(map(meant, contact.linked_to))
+            if merged.end(target) != merged.end(contact.key) and target != superseding
+        ]
+        disagreeing = _disagreeing(contact, [by_key[key] for key in targets if key in by_key], merged)
+        if disagreeing:
+            bonds.append(_bond(str(contact.key), "links_disagree", [contact, *disagreeing], disagreeing))
+        for target in targets:
+            if target not in {other.key for other in disagreeing}:
                 linking.setdefault(target, []).append(contact)
-    bonds = []
     for target in sorted({*replaced, *linking}):
         certain, linkers = replaced.get(target, []), linking.get(target, [])
         names = (target,) if target in by_key else merged.names(target)
         present = [by_key[key] for key in names if key in living] or [by_key[key] for key in names if key in by_key]
-        if present or certain:
-            aside = [c for c in linkers if any(_contradicts(c, other) for other in present or certain)]
+        heard = present or certain
+        if any(c.emails and full_name(c) for c in heard):
+            aside = [c for c in linkers if any(_contradicts(c, other) for other in heard)]
         else:
             aside = linkers if _any_contradict(linkers) else []
         together = [*present, *certain, *linkers]
@@ -344,6 +394,19 @@ def _bond(
     apart = dict.fromkeys(c.key for c in aside)
     together = tuple(c.key for c in contacts if c.key not in apart)
     return _Bond(key, reason, together, tuple(apart), tuple(map(str, names)))
+
+
+def _disagreeing(linker: Contact, targets: Sequence[Contact], merged: MergedRecords) -> Sequence[Contact]:
+    """Return the records linked to that cannot all be the linker's human; none when they may be.
+
+    One that the linker itself contradicts is left to that rule; one that replaced another is the same human.
+    """
+    told = [c for c in targets if not _contradicts(linker, c)]
+    any_disagree = any(
+        merged.end(one.superseded_by or one.key) != merged.end(other.superseded_by or other.key)
+        and _contradicts(one, other) for one, other in combinations(told, 2)
+    )
+    return told if any_disagree else ()
 
 
 def _any_contradict(contacts: Sequence[Contact]) -> bool:
@@ -394,13 +457,18 @@ def _assign_ids(
         groups: The records of each; one that is only known by merged records has none.
         names: Per group its records and those that were merged into them, in order.
     """
-    # Known id -> groups with a record of it, the smallest record's first, those without any record left last.
+    # Known id -> groups with a record of it: first that with the record it was made from, then by the smallest
+    # record; those without any record left last.
     claims: dict[str, list[int]] = {}
     for number, keys in enumerate(names):
         for known in {existing[str(k)] for k in keys if str(k) in existing}:
             claims.setdefault(known, []).append(number)
     for known, numbers in claims.items():
-        numbers.sort(key=lambda n: (not groups[n], min(k for k in names[n] if existing.get(str(k)) == known)))
+        if len(numbers) > 1:
+            numbers.sort(key=lambda n: (
+                not groups[n], all(next(new_ids(k)) != known for k in names[n]),
+                min(k for k in names[n] if existing.get(str(k)) == known),
+            ))
     ids: dict[int, str] = {}
     aliases: dict[str, str] = {}
     for known in sorted(claims):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from connector.core.lifecycle import MAKE_MQL
 from connector.core.normalize import fold
 from connector.core.words import Words, number, words_of
 from connector.mapping.model import Mapping
@@ -36,9 +37,13 @@ def plain(value: Value, limit: int = MAX_LINE_LENGTH) -> str:
 
 
 def reason_line(decision: Decision, mapping: Mapping) -> str:
-    """Return why somebody qualified, as one line: `情報システム部門・部長 20 + 資料ダウンロード 20 = 40点`."""
+    """Return why somebody qualified, as one line: `情報システム部門・部長 20 + 資料ダウンロード 20 = 40点`.
+
+    Where a person in the CRM decided, it says so first.
+    """
     words = words_of(mapping.language)
     total = f" = {words.points(decision.score.total_points)}"
+    is_by_person = decision.override == MAKE_MQL
     terms = []
     for label, each, count, points in _by_rule(decision.score.reasons):
         share = f"{number(each)}×{count}" if count > 1 and each is not None else number(points)
@@ -46,7 +51,8 @@ def reason_line(decision: Decision, mapping: Mapping) -> str:
     shown = len(terms)
     while True:
         rest = [words.more(len(terms) - shown)] if shown < len(terms) else []
-        line = " + ".join(terms[:shown] + rest) + total
+        line = (" + ".join(terms[:shown] + rest) + total).removeprefix(" = ")
+        line = words.decided_by_person(line) if is_by_person else line
         if len(line) <= MAX_REASON_LENGTH or shown == 0:
             return line
         shown -= 1
@@ -71,7 +77,7 @@ def task_document(decision: Decision, person: Person, mapping: Mapping) -> Docum
     return Document(
         title=words.task_title(company, _name(person, words), due_at),
         sections=(
-            Section(words.why_now, (_latest_line(decision, mapping), reason_line(decision, mapping))),
+            Section(words.why_now, (*_why_now_lines(decision, mapping), reason_line(decision, mapping))),
             Section(words.customer, _customer_lines(person, mapping)),
             Section(words.to_do, tuple(to_do)),
         ),
@@ -93,7 +99,8 @@ def note_document(
         key=lambda a: (a.occurred_at, a.activity_id), reverse=True,
     )
     total = words.total(
-        score.total_points, score.fit_points, score.engagement_points, mapping.definition.threshold_points
+        score.total_points, score.fit_points, score.engagement_points, mapping.definition.threshold_points,
+        decision.cell,
     )
     shares = [
         words.labelled(plain(label), words.times(each, count, points))
@@ -101,7 +108,7 @@ def note_document(
     ]
     others = [_record_line(c, mapping) for c in person.contacts if c.key.crm != crm]
     sections = [
-        Section(words.why_now, (_latest_line(decision, mapping), total)),
+        Section(words.why_now, (*_why_now_lines(decision, mapping), total)),
         _section(words.breakdown, shares, words),
         _section(words.origin, _origin_lines(person, done, mapping), words),
         *(_section(words.headings[kind], _kind_lines(kind, done, mapping), words) for kind in words.headings),
@@ -127,12 +134,27 @@ def _by_rule(reasons: Iterable[Reason]) -> list[tuple[str, float | None, int, fl
     return shares
 
 
+def _why_now_lines(decision: Decision, mapping: Mapping) -> tuple[str, ...]:
+    """Tell who decided where a person did, of the newest activity that earned points, and of a wait since."""
+    words, lines = words_of(mapping.language), []
+    is_by_person = decision.override == MAKE_MQL
+    if is_by_person:
+        lines.append(words.by_person)
+    if latest := _latest_line(decision, mapping):
+        lines.append(latest)
+    elif not is_by_person:
+        lines.append(words.fit_alone)
+    if decision.qualified_at is not None and decision.qualified_at != decision.decided_at:
+        lines.append(words.qualified_since(decision.qualified_at.astimezone(mapping.zone)))
+    return tuple(lines)
+
+
 def _latest_line(decision: Decision, mapping: Mapping) -> str:
-    """Tell of the newest activity that earned points."""
+    """Tell of the newest activity that earned points; empty without one."""
     words = words_of(mapping.language)
     earned = [(r.occurred_at, r) for r in decision.score.reasons if r.occurred_at is not None and r.points > 0]
     if not earned:
-        return words.fit_alone
+        return ""
     occurred_at, latest = max(earned, key=lambda pair: (pair[0], pair[1].evidence))
     label, title = plain(latest.label, _MAX_NAME_LENGTH), plain(latest.title, _MAX_NAME_LENGTH * 2)
     day = words.short_day(occurred_at.astimezone(mapping.zone))

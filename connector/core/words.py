@@ -35,6 +35,7 @@ class Japanese:
     unknown: str = "不明"
     nobody: str = "ご担当者様"
     fit_alone: str = "属性だけで基準に達しました。"
+    by_person: str = "CRMでの人の判断でMQLにしました。"
     unsubscribed: str = "配信停止中のお客様です。メールは送らず、電話で連絡してください。"
     unreachable: str = "電話もメールも分かりません。まず連絡先を調べてください。"
     headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {
@@ -85,12 +86,18 @@ class Japanese:
         """`40点`."""
         return f"{number(value)}点"
 
-    def total(self, total: float, fit: float, engagement: float, threshold: float) -> str:
-        """The sum, its two sides, and the line it crossed."""
-        return (
-            f"合計{self.points(total)}（属性{self.points(fit)}・行動{self.points(engagement)}、"
-            f"基準{self.points(threshold)}）"
-        )
+    def total(self, total: float, fit: float, engagement: float, threshold: float | None, cell: str) -> str:
+        """The sum, its two sides, and the line it crossed or the cell of the matrix it stands in."""
+        line = f"基準{self.points(threshold)}" if threshold is not None else f"判定{cell}"
+        return f"合計{self.points(total)}（属性{self.points(fit)}・行動{self.points(engagement)}、{line}）"
+
+    def qualified_since(self, day: datetime) -> str:
+        """When the points were enough for the first time; `day` on the company's clock."""
+        return f"{self.short_day(day)}に基準に達しました。"
+
+    def decided_by_person(self, line: str) -> str:
+        """A line of points that did not decide alone."""
+        return f"人の判断：{line}"
 
     def in_all(self, count: int) -> str:
         """How often it happened, behind the latest time."""
@@ -156,7 +163,8 @@ class English:
     first_activity: str = "First activity"
     unknown: str = "unknown"
     nobody: str = "unnamed contact"
-    fit_alone: str = "Who they are was enough to reach the threshold."
+    fit_alone: str = "Who they are was enough to qualify."
+    by_person: str = "A person in the CRM decided that this is an MQL."
     unsubscribed: str = "They have opted out of e-mail: call, do not write."
     unreachable: str = "Neither phone nor e-mail is known: find a way to reach them first."
     headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {
@@ -206,12 +214,21 @@ class English:
         """`40 points`."""
         return f"{number(value)} {'point' if value == 1 else 'points'}"
 
-    def total(self, total: float, fit: float, engagement: float, threshold: float) -> str:
-        """The sum, its two sides, and the line it crossed."""
+    def total(self, total: float, fit: float, engagement: float, threshold: float | None, cell: str) -> str:
+        """The sum, its two sides, and the line it crossed or the cell of the matrix it stands in."""
+        line = f"threshold {number(threshold)}" if threshold is not None else f"graded {cell}"
         return (
             f"{self.points(total)} in total ({number(fit)} for who they are, {number(engagement)} for what they did; "
-            f"threshold {number(threshold)})"
+            f"{line})"
         )
+
+    def qualified_since(self, day: datetime) -> str:
+        """When the points were enough for the first time; `day` on the company's clock."""
+        return f"They first qualified on {self.short_day(day)}."
+
+    def decided_by_person(self, line: str) -> str:
+        """A line of points that did not decide alone."""
+        return f"A person's decision: {line}"
 
     def in_all(self, count: int) -> str:
         """How often it happened, behind the latest time."""

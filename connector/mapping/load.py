@@ -8,26 +8,51 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from connector.errors import ConfigError
+from connector.mapping.definition import Definition
+from connector.mapping.layers import read_layers
 from connector.mapping.model import CrmMapping, Mapping
-from connector.mapping.problems import problems_of, read_toml
+from connector.mapping.problems import Problem, refused
+from connector.mapping.pruned import Pruned
+from connector.mapping.references import unknown_names, unsupported
+from connector.mapping.soundness import contradictions
 
 
 def load_mapping(path: Path) -> Mapping:
-    """Return what the file says.
+    """Return what the file says, with what it uses.
 
     Raises:
-        ConfigError: The file is missing, is not TOML, or says something it may not; with every problem at once.
+        ConfigError: A file is missing, is not TOML, or says something it may not; with every problem at once.
     """
-    content = read_toml(
-        path, what="mapping file",
-        hint="Name an existing file in config.toml (`mapping = ...`); mappings/ has examples.",
-    )
-    try:
-        return Mapping.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(
-            problems_of(error, str(path), Mapping), hint="docs/mapping.md explains every key."
-        ) from None
+    layers = read_layers(path)
+    problems: list[Problem] = []
+    content = Pruned(layers.content)
+    mapping = _validated(content, problems)
+    if mapping is not None:
+        meant = (
+            *contradictions(mapping.definition, content.lost), *unknown_names(mapping, content.lost),
+            *unsupported(mapping.definition, mapping, content.lost),
+        )
+        found = [Problem(content.original(one.place), one.text) for one in meant]
+        problems += [one for one in found if len(one.place) == 1 or not content.has_lost_of(one.place)]
+    if mapping is None or problems:
+        raise ConfigError(layers.tell(problems), hint="docs/mapping.md explains every key.")
+    return mapping
+
+
+def _validated(content: Pruned, problems: list[Problem]) -> Mapping | None:
+    """Return what is left when everything that pydantic refuses is left out; None when that is too little.
+
+    So what is wrong in itself hides nothing of what is wrong in the rest.
+    """
+    while True:
+        try:
+            return Mapping.model_validate(content.left)
+        except ValidationError as error:
+            found = [Problem(content.original(one.place), one.text) for one in refused(error, Mapping)]
+            # What follows from what was left out is no news.
+            problems += [one for one in found if not content.has_lost_of(one.place)]
+            if not content.leave_out([one.place for one in found]):
+                return None
 
 
 def needed_fields(crm: CrmMapping) -> dict[str, tuple[str, ...]]:
@@ -38,14 +63,21 @@ def needed_fields(crm: CrmMapping) -> dict[str, tuple[str, ...]]:
     needed: dict[str, set[str]] = {}
     for stream, people in crm.people.items():
         fields = needed.setdefault(stream, set())
-        fields |= {source.field for source in people.fields.values()}
+        fields |= {field for source in people.fields.values() for field in source.fields}
         fields |= {*people.links.values(), *people.superseded_by.values()}
         if people.stage_history:
             fields.add(history_of(people.stage_history))
     for activity in crm.activities:
         fields = needed.setdefault(activity.stream, set())
         fields |= {*activity.where, *activity.same_as.values()}
+        fields |= {field for source in activity.attributes.values() for field in source.fields}
         fields |= {activity.title, activity.occurred_at, activity.count} - {""}
+    if crm.accounts is not None:
+        needed.setdefault(crm.accounts.stream, set()).update(
+            field for source in crm.accounts.fields.values() for field in source.fields
+        )
+        for stream, field in crm.accounts.linked_from.items():
+            needed.setdefault(stream, set()).add(field)
     if crm.owners is not None:
         owners = crm.owners
         needed.setdefault(owners.stream, set()).update({owners.email, *owners.is_active, *owners.name})
@@ -67,9 +99,9 @@ def judging_fingerprint(mapping: Mapping) -> str:
     return _hash(mapping.model_dump_json())
 
 
-def definition_fingerprint(mapping: Mapping) -> str:
-    """Return a short hash of what the definition says, its version's name left out."""
-    return _hash(mapping.definition.model_dump_json(exclude={"version"}))
+def definition_fingerprint(definition: Definition) -> str:
+    """Return a short hash of what a definition says, its version's name left out."""
+    return _hash(definition.model_dump_json(exclude={"version"}))
 
 
 def _hash(text: str) -> str:

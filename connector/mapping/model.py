@@ -10,42 +10,14 @@ from datetime import date, time
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    StrictBool,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, Strict, StrictBool, field_validator, model_validator
 
+from connector.mapping.definition import Definition
+from connector.mapping.parts import Number, Part, Patterns
 from connector.records import ActivityKind, Stage
 
-Scalar = str | int | float | bool
-Number = Annotated[float, Strict()]
-"""A number, and not a text or a yes/no that could be read as one."""
 
-
-def _as_tuple(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return (value,) if isinstance(value, Scalar) else value
-
-
-OneOrMore = Annotated[tuple[Scalar, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-"""One value, or a list of values of which any will do."""
-
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-"""One pattern or several; `*` stands for any text. Compared after NFKC folding, without case and outer spaces."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BusinessHours(_Part):
+class BusinessHours(Part):
     """When sales works, in the company's time zone.
 
     Attributes:
@@ -80,86 +52,35 @@ class BusinessHours(_Part):
         return value
 
 
-class Excluded(_Part):
+class Excluded(Part):
     """People who are never leads: our own staff and our rivals, by the domain of their e-mail (subdomains too)."""
 
     staff_domains: tuple[str, ...] = ()
     competitor_domains: tuple[str, ...] = ()
 
 
-class Rule(_Part):
-    """Points for who somebody is (`person`) or for each time they did something (`activity`).
-
-    Attributes:
-        id: Stable name of the rule; every reason carries it.
-        label: What people call it; stands in notes and explanations.
-        person: Attribute -> accepted value(s); all must hold. Gives its points once.
-        activity: The kind of activity; gives its points for each.
-        title: For an activity: only when its title matches.
-        within_days: For an activity: only when it is not older than this.
-        max_points: For an activity: never more than this from this rule.
-    """
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
-    label: Annotated[str, Field(min_length=1)]
-    points: Number
-    person: dict[str, OneOrMore] | None = None
-    activity: ActivityKind | None = None
-    title: Patterns | None = None
-    within_days: Annotated[Number, Field(gt=0)] | None = None
-    max_points: Annotated[Number, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> Rule:
-        if (self.person is None) == (self.activity is None):
-            raise ValueError(f"rule {self.id!r} needs either `person` or `activity`, and not both")
-        if self.person is not None and (self.title or self.within_days or self.max_points):
-            raise ValueError(f"rule {self.id!r}: title, within_days and max_points belong to activity rules")
-        if self.person is not None and not self.person:
-            raise ValueError(f"rule {self.id!r}: `person` names no attribute")
-        return self
-
-    @property
-    def side(self) -> Literal["fit", "engagement"]:
-        """Which points these are."""
-        return "fit" if self.person is not None else "engagement"
-
-
-class Disqualifier(_Part):
-    """Who never becomes MQL by this definition, whatever the points: attribute -> value(s); all must hold."""
-
-    label: str
-    person: Annotated[dict[str, OneOrMore], Field(min_length=1)]
-
-
-class Definition(_Part):
-    """One version of the company's MQL definition, as marketing and sales agreed on it."""
-
-    version: Annotated[str, Field(min_length=1)]
-    threshold_points: Annotated[Number, Field(gt=0)]
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
-    disqualifiers: tuple[Disqualifier, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_unique_ids(self) -> Definition:
-        ids = [rule.id for rule in self.rules]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
-        if twice:
-            raise ValueError(f"rule ids must be unique; twice: {', '.join(twice)}")
-        return self
-
-
-class Handoff(_Part):
+class Handoff(Part):
     """How an MQL reaches sales."""
 
     deadline_business_hours: Annotated[Number, Field(gt=0, le=2_000)] = 8
 
 
-class FieldSource(_Part):
-    """Where one of our attributes comes from: a CRM field, its value mapped by a table under `[values]` or not."""
+class FieldSource(Part):
+    """Where one of our attributes comes from: a CRM field, its value mapped by a table under `[values]` or not.
+
+    Attributes:
+        fallback_field: Read instead where `field` is empty or holds what the table does not know: the department of
+            somebody who wrote it into their title.
+    """
 
     field: str
     values: str = ""
+    fallback_field: str = ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The CRM fields it reads, in their order."""
+        return (self.field, self.fallback_field) if self.fallback_field else (self.field,)
 
 
 def _as_source(value: Any) -> Any:
@@ -169,7 +90,7 @@ def _as_source(value: Any) -> Any:
 Source = Annotated[FieldSource, BeforeValidator(_as_source)]
 
 
-class PeopleStream(_Part):
+class PeopleStream(Part):
     """One stream of the CRM whose records are humans.
 
     Attributes:
@@ -199,12 +120,13 @@ class PeopleStream(_Part):
         return value
 
 
-class ActivityMapping(_Part):
+class ActivityMapping(Part):
     """Which records of a stream are which kind of activity. The first that matches a record wins.
 
     Attributes:
         where: Field -> pattern(s); all must match. Booleans are written `true`/`false`.
         title: The field that says what it was about.
+        attributes: What else rules may ask for (`where`): our name -> where it comes from.
         occurred_at: The field that says when; without one the record's own cursor field.
         count: A counter's field: growth from n to m is m - n activities, each dated `occurred_at`.
         same_as: Name -> the field that says what else tells of the same real thing. `crm.stream` stands for a record
@@ -216,6 +138,7 @@ class ActivityMapping(_Part):
     kind: ActivityKind
     where: dict[str, Patterns] = {}
     title: str = ""
+    attributes: dict[str, Source] = {}
     occurred_at: str = ""
     count: str = ""
     same_as: dict[str, str] = {}
@@ -227,7 +150,29 @@ class ActivityMapping(_Part):
         return self
 
 
-class OwnerMapping(_Part):
+class AccountMapping(Part):
+    """A stream of companies, to which people are matched.
+
+    Attributes:
+        fields: Our attribute -> where it comes from. Rules ask for them as `account.NAME`. `name` is needed;
+            `website` (an address or a domain) makes the match by e-mail domain possible, as does
+            `additional_domains` (more of them, separated by `;`).
+        linked_from: People stream -> the field that holds the id of the person's own company there.
+    """
+
+    stream: str
+    fields: dict[str, Source]
+    linked_from: dict[str, str] = {}
+
+    @field_validator("fields")
+    @classmethod
+    def _has_name(cls, value: dict[str, FieldSource]) -> dict[str, FieldSource]:
+        if "name" not in value:
+            raise ValueError("fields must say where `name` comes from")
+        return value
+
+
+class OwnerMapping(Part):
     """The stream of those who own records, and who takes over where a record has no active owner."""
 
     stream: str
@@ -237,7 +182,7 @@ class OwnerMapping(_Part):
     fallback_email: str = ""
 
 
-class WriteBack(_Part):
+class WriteBack(Part):
     """What is written to one people stream's records.
 
     Attributes:
@@ -266,7 +211,7 @@ class WriteBack(_Part):
         return self
 
 
-class CrmMapping(_Part):
+class CrmMapping(Part):
     """One CRM's accent: its people, what they did there, who owns them, what is written back.
 
     `label` is how people write the CRM's name in texts.
@@ -275,6 +220,7 @@ class CrmMapping(_Part):
     label: str = ""
     people: Annotated[dict[str, PeopleStream], Field(min_length=1)]
     activities: tuple[ActivityMapping, ...] = ()
+    accounts: AccountMapping | None = None
     owners: OwnerMapping | None = None
     write_back: dict[str, WriteBack] = {}
 
@@ -284,7 +230,7 @@ class CrmMapping(_Part):
             if stream not in self.people:
                 continue
             source = self.people[stream].fields.get("stage")
-            read = {s.field for name, s in self.people[stream].fields.items() if name != "stage"}
+            read = {f for name, s in self.people[stream].fields.items() if name != "stage" for f in s.fields}
             overwritten = sorted(read & {*write.fields.values(), write.stage})
             if overwritten:
                 raise ValueError(
@@ -301,14 +247,23 @@ class CrmMapping(_Part):
         return self
 
 
-class Mapping(_Part):
+DERIVED_ATTRIBUTES = ("email_domain", "staff", "competitor")
+"""Attributes that every person has by their addresses; no field is mapped to them."""
+
+ValueTable = Annotated[
+    tuple[dict[str, Patterns], ...], Strict(), BeforeValidator(lambda v: (v,) if isinstance(v, dict) else v),
+]
+
+
+class Mapping(Part):
     """Everything one company's file says.
 
     Attributes:
         name: The company, as its people write it.
         language: Of every text written for its people.
         crm: The CRMs by name. Where two know the same attribute of a human, the first named here wins.
-        values: Tables from a CRM's spelling to ours: `{table: {our value: patterns}}`; the first match wins.
+        values: Tables from a CRM's spelling to ours, each `{our value: patterns}`; the first match wins. A table is
+            a sequence of such layers where the file adds its rows to those of a file that it uses.
     """
 
     name: str
@@ -318,7 +273,7 @@ class Mapping(_Part):
     excluded: Excluded = Excluded()
     handoff: Handoff = Handoff()
     definition: Definition
-    values: dict[str, dict[str, Patterns]] = {}
+    values: dict[str, ValueTable] = {}
     crm: Annotated[dict[str, CrmMapping], Field(min_length=1)]
 
     @field_validator("time_zone")
@@ -333,55 +288,6 @@ class Mapping(_Part):
         """The company's time zone."""
         return ZoneInfo(self.time_zone)
 
-    @model_validator(mode="after")
-    def _refers_to_what_exists(self) -> Mapping:
-        problems: list[str] = []
-        attributes: set[str] = set()
-        for crm, part in self.crm.items():
-            for stream, people in part.people.items():
-                attributes |= set(people.fields)
-                for ours, source in people.fields.items():
-                    if source.values and source.values not in self.values:
-                        problems.append(
-                            f"crm.{crm}.people.{stream}.fields.{ours}: no table [values.{source.values}]"
-                        )
-                for target in (*people.links, *people.superseded_by):
-                    other_crm, _, other_stream = target.partition(".")
-                    if other_crm not in self.crm or other_stream not in self.crm[other_crm].people:
-                        problems.append(f"crm.{crm}.people.{stream}: {target!r} is no people stream of this file")
-            problems += self._unknown_names(crm, part)
-        attributes |= {"email_domain", "staff", "competitor"}
-        asked = [(r.label, r.person or {}) for r in self.definition.rules]
-        asked += [(d.label, d.person) for d in self.definition.disqualifiers]
-        for label, person in asked:
-            for name, wanted in person.items():
-                if name not in attributes:
-                    problems.append(f"definition: {label!r} asks for {name!r}, which no people stream gives")
-                problems += self._impossible(label, name, wanted)
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _unknown_names(self, crm: str, part: CrmMapping) -> list[str]:
-        """Return a line for each `same_as` that names no activities of this file, or could be taken for a CRM."""
-        told = {f"{other}.{one.stream}" for other, p in self.crm.items() for one in p.activities if not one.count}
-        problems = []
-        for number, activity in enumerate(part.activities, 1):
-            for name in activity.same_as:
-                place = f"crm.{crm}.activities[{number}].same_as"
-                if "." in name and name not in told:
-                    problems.append(f"{place}: {name!r} is no stream of this file's activities")
-                elif "." not in name and name in self.crm:
-                    problems.append(f"{place}: {name!r} is a CRM; name one of its streams, or choose another word")
-        return problems
-
-    def _impossible(self, label: str, name: str, wanted: tuple[Scalar, ...]) -> list[str]:
-        """Return a line for each value a rule asks for that no value map can give."""
-        sources = [p.fields[name] for c in self.crm.values() for p in c.people.values() if name in p.fields]
-        if not sources or not all(source.values for source in sources):
-            return []
-        given = {ours for source in sources for ours in self.values.get(source.values, {})}
-        return [
-            f"definition: {label!r} asks for {name} = {value!r}; [values] gives only {', '.join(sorted(given))}"
-            for value in wanted if str(value) not in given
-        ]
+    def rows(self, table: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Return a value map's rows, our value and its patterns, in the order in which they are tried."""
+        return [row for layer in self.values[table] for row in layer.items()]

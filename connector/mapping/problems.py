@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from connector.errors import ConfigError
+from connector.mapping.parts import Place
+
+MISSING = "is missing"
+_SHOWN_NAMES = 40
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
+
+
+class Problem(NamedTuple):
+    """What is wrong with the value at a place, as a text that says what would be right."""
+
+    place: Place
+    text: str
+
+    def __str__(self) -> str:
+        """Return key and text: `definition.rules[3].points: is missing`."""
+        key = _spell_key(self.place)
+        return f"{key}: {self.text}" if key else self.text
 
 
 def read_toml(path: Path, *, what: str, hint: str) -> dict[str, Any]:
@@ -29,42 +48,69 @@ def read_toml(path: Path, *, what: str, hint: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"], hint=hint) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: is not TOML: {error}"]) from None
+        at = re.search(r"line (\d+)", str(error))
+        raise ConfigError([f"{path}{f':{at[1]}' if at else ''}: is not TOML: {error}"]) from None
 
 
 def problems_of(error: ValidationError, place: str, model: type[BaseModel]) -> list[str]:
     """Return one line for each thing pydantic refused; `place` is the file, and the table in it where there is one."""
-    lines = []
-    for item in error.errors(include_url=False, include_input=False):
-        key = _spell_key(item["loc"])
+    return [f"{place}: {problem}" for problem in refused(error, model)]
+
+
+def refused(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """Return each thing pydantic refused, and what would be valid there."""
+    problems = []
+    found = error.errors(include_url=False)
+    for item in found:
+        if item["type"] == "too_short" and any(
+            one is not item and one["loc"][:len(item["loc"])] == item["loc"] for one in found
+        ):
+            continue    # only because what is in it was refused
+        # Pydantic names its own functions and the members of a union among the keys.
+        place = tuple(
+            part for part in item["loc"]
+            if isinstance(part, int) or not (part.startswith("function-") or part.endswith("]"))
+        )
         match item["type"]:
             case "extra_forbidden":
-                known = _known_keys(model, item["loc"][:-1])
-                close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-                text = "unknown key"
-                if close:
-                    text += f"; did you mean `{close[0]}`?"
-                elif known:
-                    text += f"; known here: {', '.join(known)}"
+                text = f"unknown key{suggestion(str(place[-1]), _known_keys(model, place[:-1]))}"
             case "missing":
-                text = "is missing"
+                text = MISSING
+            case "enum" | "literal_error":
+                text = item["msg"] + _closest(item["input"], item["ctx"]["expected"])
             case _:
                 text = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{place}: {key}: {text}" if key else f"{place}: {text}")
-    return lines
+        problems.append(Problem(place, text))
+    return problems
 
 
-def _spell_key(loc: tuple[str | int, ...]) -> str:
+def _closest(name: object, expected: str) -> str:
+    close = difflib.get_close_matches(str(name), re.findall(r"'([^']*)'", expected), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: the closest known one, else the known ones."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean `{close[0]}`?"
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
+    return f"; known here: {shown}" if names else ""
+
+
+def _spell_key(place: Place) -> str:
     key = ""
-    for part in loc:
+    for part in place:
         if isinstance(part, int):
             key += f"[{part + 1}]"  # people count from one
-        elif not part.startswith("function-") and not part.endswith("]"):
-            key += f".{part}" if key else part
+        else:
+            name = part if _BARE_KEY.fullmatch(part) else f'"{part}"'
+            key += f".{name}" if key else name
     return key
 
 
-def _known_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+def _known_keys(model: type[BaseModel], loc: Place) -> list[str]:
     kind: Any = model
     for part in loc:
         kind = _inside(kind, part)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from connector.mapping.load import history_of
-from connector.mapping.model import ActivityMapping, CrmMapping, Mapping
-
-_FROM_EMAIL = ("email_domain", "staff", "competitor")
+from connector.mapping.model import DERIVED_ATTRIBUTES, ActivityMapping, CrmMapping, Mapping
 
 
 def uses_of(mapping: Mapping, crm: str, stream: str, field: str) -> tuple[list[str], list[str]]:
@@ -18,7 +16,7 @@ def uses_of(mapping: Mapping, crm: str, stream: str, field: str) -> tuple[list[s
     kinds = {one.kind for one in part.activities if one.stream == stream and field in _fields_of(one)}
     rules = [
         rule.label for rule in mapping.definition.rules
-        if rule.activity in kinds or not attributes.isdisjoint(rule.person or ())
+        if not kinds.isdisjoint(rule.activity or ()) or not attributes.isdisjoint(rule.person or ())
     ]
     rules += [one.label for one in mapping.definition.disqualifiers if not attributes.isdisjoint(one.person)]
     ours = sorted(attributes) + _others(part, stream, field) + [f"activities {kind.value}" for kind in sorted(kinds)]
@@ -26,11 +24,13 @@ def uses_of(mapping: Mapping, crm: str, stream: str, field: str) -> tuple[list[s
 
 
 def _attributes(part: CrmMapping, stream: str, field: str) -> set[str]:
+    if part.accounts is not None and part.accounts.stream == stream:
+        return {f"account.{name}" for name, source in part.accounts.fields.items() if field in source.fields}
     people = part.people.get(stream)
     if people is None:
         return set()
-    found = {name for name, source in people.fields.items() if source.field == field}
-    return found | set(_FROM_EMAIL) if {"email", "additional_emails"} & found else found
+    found = {name for name, source in people.fields.items() if field in source.fields}
+    return found | set(DERIVED_ATTRIBUTES) if {"email", "additional_emails"} & found else found
 
 
 def _others(part: CrmMapping, stream: str, field: str) -> list[str]:
@@ -40,6 +40,8 @@ def _others(part: CrmMapping, stream: str, field: str) -> list[str]:
         said += [f"the replacement by {name}" for name, remote in people.superseded_by.items() if remote == field]
         if people.stage_history and history_of(people.stage_history) == field:
             said.append("the stages' history")
+    if part.accounts is not None and part.accounts.linked_from.get(stream) == field:
+        said.append("the link to the company")
     owners = part.owners
     if owners is not None and owners.stream == stream and field in {owners.email, *owners.is_active, *owners.name}:
         said.append("the owners of tasks")
@@ -47,4 +49,5 @@ def _others(part: CrmMapping, stream: str, field: str) -> list[str]:
 
 
 def _fields_of(activity: ActivityMapping) -> set[str]:
-    return {*activity.where, *activity.same_as.values(), activity.title, activity.occurred_at, activity.count}
+    read = {field for source in activity.attributes.values() for field in source.fields}
+    return read | {*activity.where, *activity.same_as.values(), activity.title, activity.occurred_at, activity.count}

@@ -24,6 +24,7 @@ from connector.mapping.model import CrmMapping
 from connector.pipeline.company import Company
 from connector.pipeline.drift import drift_notices, is_listed, look
 from connector.pipeline.lease import hold_lease
+from connector.pipeline.links import remember_place
 from connector.pipeline.position import read_fields
 
 log = logging.getLogger(__name__)
@@ -175,9 +176,10 @@ def missing_figures(company: Company, *, create: bool) -> dict[str, list[FieldSp
 
 
 def _look_at_once(company: Company, crm: str) -> None:
-    """Look for paused fields that are back, and for new drift, in the streams that were read before."""
+    """Look where people see the records, for paused fields that are back, and for new drift in what was read before."""
     try:
         with hold_lease(company) as lease:
+            remember_place(company, lease, crm)
             for stream in needed_fields(company.mapping.crm[crm]):
                 if read_fields(company, crm, stream) is not None:
                     with suppress(AccessDeniedError, ApiChangedError):   # told as a problem already

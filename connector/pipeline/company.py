@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from connector.adapter_kit.protocol import Adapter
+from connector.mapping.definition import Definition
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.settings import SyncSettings
 from connector.store import Store
@@ -18,11 +19,13 @@ class Company:
     """One company, ready to work for.
 
     Attributes:
+        mapping: What to judge by: what the file says, with the published definition in place of its own.
         mapping_file: Where the mapping came from, for messages.
         adapters: By CRM name, in the mapping's order.
         clock: Returns now, aware UTC.
         rhythm: How often what is asked less often than with every run is asked.
         credential_places: By CRM name, a sentence that says where its credential is taken from, for messages.
+        definition_in_file: The file's own definition, where a published one is in its place.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Company:
     clock: Callable[[], datetime]
     rhythm: SyncSettings = field(default_factory=SyncSettings)
     credential_places: Mapping[str, str] = field(default_factory=dict)
+    definition_in_file: Definition | None = None
 
 
 class Step(NamedTuple):

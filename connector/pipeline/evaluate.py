@@ -12,9 +12,10 @@ from connector.core.changes import OwnerDirectory, plan_changes
 from connector.core.identity import assemble
 from connector.core.lifecycle import decide
 from connector.core.normalize import Normalizer, fold, matcher, text_of
-from connector.core.scoring import look_again_at, score_people, taken_part_once, told_once
+from connector.core.scoring import Ledger, next_crossings, score_ledger
 from connector.errors import FatalError, RejectedError, RetryableError
 from connector.mapping.model import OwnerMapping
+from connector.pipeline.accounts import keep_account_keys, match_accounts
 from connector.pipeline.check import remedy_if_named
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import keep_differences, left_out
@@ -107,28 +108,37 @@ def look_at(
     keys = store.get_person_keys(name, person_ids)
     normalizer = Normalizer(mapping)
     contacts = read_contacts(company, normalizer, {key for own in keys.values() for key in own})
-    people = {}
-    for person_id, own in keys.items():
-        theirs = [contacts[key] for key in own if key in contacts]
-        if theirs:
-            people[person_id] = assemble(person_id, theirs, mapping)
+    records = {person_id: [contacts[key] for key in own if key in contacts] for person_id, own in keys.items()}
+    accounts = match_accounts(company, normalizer, records)
+    people = {
+        person_id: assemble(person_id, theirs, mapping, accounts.get(person_id))
+        for person_id, theirs in records.items() if theirs
+    }
     activities = _read_activities(company, keys)
-    scores = score_people(list(people.values()), activities, mapping.definition, now, mapping.zone)
+    everybody = list(people.values())
+    ledger = Ledger.of(list(people), activities, mapping.zone)
+    scores = score_ledger(everybody, ledger, mapping.definition, now)
+    crossings = next_crossings(everybody, ledger, mapping.definition, now)
     states = store.get_person_states(name, list(people))
     handoffs = store.get_handoffs(name, [i for i, state in states.items() if state.handed_off_at is not None])
     judged = []
-    for person_id, person in people.items():
-        done = activities.get(person_id, ())
-        decision = replace(
-            decide(person, scores[person_id], states[person_id], mapping, now),
-            look_again_at=look_again_at(done, mapping.definition, now),
-        )
+    for number, (person_id, person) in enumerate(people.items()):
+        done = ledger.activities_of(number)
+        decision = decide(person, scores[person_id], states[person_id], mapping, now)
+        moments = [at for at in (decision.look_again_at, crossings.get(person_id)) if at is not None]
+        decision = replace(decision, look_again_at=min(moments, default=None))
         changes = plan_changes(name, decision, person, done, owners, mapping)
         if person_id in handoffs:
             missing = _complete_handoff(company, decision, handoffs[person_id], person, done, owners)
             changes = (*(c for c in changes if c.crm not in {m.crm for m in missing}), *missing)
         judged.append(Judged(person, decision, changes))
     return judged
+
+
+def read_told(company: Company, person_id: str) -> Sequence[Activity]:
+    """Return what somebody did by the ledger, each real thing once, the oldest first."""
+    activities = _read_activities(company, company.store.get_person_keys(company.name, [person_id]))
+    return Ledger.of([person_id], activities, company.mapping.zone).activities_of(0)
 
 
 def _complete_handoff(
@@ -138,8 +148,10 @@ def _complete_handoff(
     """Return the handoff's changes for a CRM in which the person has come to have a record since it was made."""
     if decision.cycle != handoff.decision.cycle or person.stage not in (Stage.INQUIRY, Stage.MQL):
         return ()
+    made = handoff.decision
     again = replace(
-        decision, hands_off=True, decided_at=handoff.decision.decided_at, deadline_at=handoff.decision.deadline_at
+        decision, hands_off=True, decided_at=made.decided_at, deadline_at=made.deadline_at,
+        qualified_at=made.qualified_at, override=made.override,
     )
     changes = plan_changes(company.name, again, person, done, owners, company.mapping)
     return tuple(c for c in changes if c.crm not in handoff.crms)
@@ -151,6 +163,7 @@ def evaluate(
     """Judge everybody something changed about, storing decisions and changes; yield each batch once it is stored."""
     done = 0
     for batch in judge_dirty(company, lease, stopped):
+        keep_account_keys(company, lease, batch.looked_at, [j.person for j in batch.judged])
         company.store.save_decisions(
             lease, [(j.decision, j.changes, _summary(j.person)) for j in batch.judged], run_id, batch.at,
             looked_at=batch.looked_at, cancelled=batch.dropped,
@@ -186,7 +199,7 @@ def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, 
     activities: dict[str, list[Activity]] = defaultdict(list)
     for activity in company.store.read_activities(company.name, person_of):
         activities[person_of[activity.subject]].append(activity)
-    return {person_id: told_once(taken_part_once(theirs)) for person_id, theirs in activities.items()}
+    return activities
 
 
 def _summary(person: Person) -> dict[str, Value]:

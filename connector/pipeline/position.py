@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from connector.adapter_kit.protocol import Cursor, StreamRequest
 from connector.pipeline.company import Company
 from connector.store import Lease
@@ -35,8 +37,21 @@ def note_read(company: Company, lease: Lease, crm: str, request: StreamRequest, 
     before = read_fields(company, crm, request.stream)
     fields = frozenset(request.fields) | ((before or frozenset()) & paused)
     if fields != before:
-        company.store.set_company_state(lease, **{_read_once(crm, request.stream): ",".join(sorted(fields))})
+        facts = {_read_once(crm, request.stream): ",".join(sorted(fields))}
+        if before is None:
+            facts[_loaded_at(crm, request.stream)] = company.clock().isoformat()
+        company.store.set_company_state(lease, **facts)
+
+
+def loaded_at(company: Company, crm: str, stream: str) -> datetime | None:
+    """Return when the stream had been read to its end for the first time; None: not yet."""
+    told = company.store.get_company_state(company.name).get(_loaded_at(crm, stream))
+    return None if told is None else datetime.fromisoformat(told)
 
 
 def _read_once(crm: str, stream: str) -> str:
     return f"read_once:{crm}:{stream}"
+
+
+def _loaded_at(crm: str, stream: str) -> str:
+    return f"loaded_at:{crm}:{stream}"

@@ -1,4 +1,7 @@
-"""Pull what changed: adapter → store, page by page, each page saved together with the cursor that follows it."""
+"""Pull what changed: adapter → store, page by page, each page saved together with the cursor that follows it.
+
+What a page brought is turned into people and activities while it is still in memory (`understand_page`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
+from connector.core.normalize import Normalizer
 from connector.errors import (
     AccessDeniedError,
     ApiChangedError,
@@ -25,6 +29,7 @@ from connector.pipeline.drift import look, pause_missing, paused_fields, request
 from connector.pipeline.gather import gather
 from connector.pipeline.position import cursor_of, note_read, position_of, read_fields
 from connector.pipeline.removals import follow_removals
+from connector.pipeline.understand import heed_mapping, understand_page
 from connector.store import Lease
 
 log = logging.getLogger(__name__)
@@ -69,10 +74,12 @@ def pull(company: Company, lease: Lease, progress: Progress, *, ask_all: bool = 
     Raises:
         FatalError, RetryableError: No CRM at all could be read.
     """
+    heed_mapping(company, lease)
+    normalizer = Normalizer(company.mapping)
     counts: list[StreamCounts] = []
     first_error: ConnectorError | None = None
     for crm in company.mapping.crm:
-        of_crm = _CrmPull(company, lease, crm, progress)
+        of_crm = _CrmPull(company, lease, crm, normalizer, progress)
         of_crm.run(ask_all=ask_all)
         counts += of_crm.counts
         first_error = first_error or of_crm.first_error
@@ -106,13 +113,16 @@ class _CrmPull:
         first_error: What went wrong first, if anything did.
     """
 
-    def __init__(self, company: Company, lease: Lease, crm: str, progress: Progress) -> None:
+    def __init__(
+        self, company: Company, lease: Lease, crm: str, normalizer: Normalizer, progress: Progress,
+    ) -> None:
         self.counts: list[StreamCounts] = []
         self.first_error: ConnectorError | None = None
         self._company = company
         self._lease = lease
         self._crm = crm
         self._adapter = company.adapters[crm]
+        self._normalizer = normalizer
         self._progress = progress
 
     def run(self, *, ask_all: bool) -> None:
@@ -186,9 +196,12 @@ class _CrmPull:
             removed = follow_removals(self._company, self._lease, self._crm, page.removals)
             saved = store.save_page(
                 self._lease, self._crm, request.stream, page.records, position, self._company.clock(),
-                keep_fields=paused,
+                keep_fields=paused, hands_on=True,
             )
-            sums[:] = [a + b for a, b in zip(sums, (*saved, sum(removed)))]
+            understand_page(
+                self._company, self._lease, self._normalizer, self._crm, request.stream, saved.handed_on,
+            )
+            sums[:] = [a + b for a, b in zip(sums, (*saved.counts, sum(removed)))]
             self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums)))
 
     def _note_end(self, request: StreamRequest, started_at: datetime) -> None:

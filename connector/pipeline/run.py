@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.mapping.load import definition_fingerprint, judging_fingerprint
+from connector.mapping.load import judging_fingerprint
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
+from connector.pipeline.definitions import begin_judging, draft_notices
 from connector.pipeline.drift import drift_notices
 from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
 from connector.pipeline.lease import hold_lease
+from connector.pipeline.links import remember_place
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.sync_back import sync_back
@@ -111,8 +113,9 @@ def sync(
         report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
         status, calls = "failed", call_counter(company)
         try:
+            company = begin_judging(company, lease)
             _require_fields_once(company, lease)
-            report.notices = _definition_notices(company, lease) + _first_load_notices(company, progress)
+            report.notices = draft_notices(company) + _first_load_notices(company, progress)
             report.pulled = pull(company, lease, progress, ask_all=ask_all)
             report.stopped = _stopped(company, report.pulled)
             report.removed = _pull_removed(company, lease, progress, report.stopped, erase_all=erase_all)
@@ -161,8 +164,9 @@ class Plan:
 def plan(company: Company, progress: Progress = no_progress) -> Plan:
     """Pull and judge, and return what `sync` would write; writes nothing to any CRM and stores no decision."""
     with hold_lease(company) as lease:
+        company = begin_judging(company)
         _require_fields_once(company, lease)
-        notices = _definition_notices(company, lease) + _first_load_notices(company, progress)
+        notices = draft_notices(company) + _first_load_notices(company, progress)
         pulled = pull(company, lease, progress)
         stopped = _stopped(company, pulled)
         removed = _pull_removed(company, lease, progress, stopped)
@@ -179,22 +183,9 @@ def _require_fields_once(company: Company, lease: Lease) -> None:
     fingerprint = judging_fingerprint(company.mapping)
     is_new = company.store.get_company_state(company.name).get("fields_checked") != fingerprint
     if is_new and require_fields(company):
+        for crm in company.mapping.crm:
+            remember_place(company, lease, crm)
         company.store.set_company_state(lease, fields_checked=fingerprint)
-
-
-def _definition_notices(company: Company, lease: Lease) -> list[str]:
-    """Tell when the definition says something else than when its version was first used."""
-    version, content = company.mapping.definition.version, definition_fingerprint(company.mapping)
-    fact = f"definition:{version}"
-    first = company.store.get_company_state(company.name).get(fact)
-    if first is None:
-        company.store.set_company_state(lease, **{fact: content})
-    if first in (None, content):
-        return []
-    return [
-        f"{company.mapping_file}: the definition has changed and is still called {version!r}: give it a new version, "
-        "so that every score names what it was judged by"
-    ]
 
 
 def _first_load_notices(company: Company, progress: Progress) -> list[str]:

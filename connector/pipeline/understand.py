@@ -1,16 +1,18 @@
 """From stored records to people and what they did: identity and activities, as the mapping reads the records.
 
-Each step marks its input done in the transaction that stores its output, so it may stop between any two lines.
+Each step marks its input done in the transaction that stores its output, so it may stop between any two lines. What a
+pull has just stored is understood from memory, page by page; the rest is read back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from connector.core.identity import new_ids, resolve
 from connector.core.merged import Merge
 from connector.core.normalize import Normalizer
 from connector.mapping.load import judging_fingerprint, reading_fingerprint
+from connector.pipeline.accounts import index_accounts
 from connector.pipeline.company import Company, Progress, Step
 from connector.records import Contact, RecordKey
 from connector.store import Conflict, Lease, StoredRecord
@@ -21,26 +23,61 @@ BATCH = 2_000
 
 def understand(company: Company, lease: Lease, progress: Progress) -> None:
     """Turn every record that is new, or whose meaning the mapping changed, into people and activities."""
-    store, name = company.store, company.name
-    state = store.get_company_state(name)
+    heed_mapping(company, lease)
+    company.store.mark_due_dirty(lease, company.clock())
+    company.store.take_back_handed(lease)
+    normalizer = Normalizer(company.mapping)
+    done = 0
+    progress(Step("evaluate", "records", done))    # there may be none left: most were understood page by page
+    for records in _pending(company, normalizer, people=True):
+        _understand(company, lease, normalizer, records, people=True)
+        done += len(records)
+        progress(Step("evaluate", "records", done))
+    for records in _pending(company, normalizer, people=False):
+        _understand(company, lease, normalizer, records, people=False)
+        done += len(records)
+        progress(Step("evaluate", "records", done))
+
+
+def heed_mapping(company: Company, lease: Lease) -> None:
+    """Have everything evaluated again that the mapping reads or judges in another way than the last time."""
+    store = company.store
+    state = store.get_company_state(company.name)
     reading, judging = reading_fingerprint(company.mapping), judging_fingerprint(company.mapping)
     if state.get("reading", reading) != reading:
         store.mark_all_pending(lease)
     if state.get("judging", judging) != judging:
         store.mark_all_dirty(lease)
-    store.mark_due_dirty(lease, company.clock())
-    store.set_company_state(lease, reading=reading, judging=judging)
-    normalizer = Normalizer(company.mapping)
-    done = 0
-    for records in _pending(company, normalizer, people=True):
-        _save_activities(company, lease, normalizer, records, clear=False)
+    if (state.get("reading"), state.get("judging")) != (reading, judging):
+        store.set_company_state(lease, reading=reading, judging=judging)
+
+
+def understand_page(
+    company: Company, lease: Lease, normalizer: Normalizer, crm: str, stream: str, records: Sequence[StoredRecord],
+) -> None:
+    """Turn the records of one stream that were handed on by the store into people and activities.
+
+    `heed_mapping` must have come before: else what a killed run made by another mapping would be kept.
+    """
+    has_people = _has_people(company, normalizer, crm, stream)
+    for at in range(0, len(records), BATCH):
+        _understand(company, lease, normalizer, records[at : at + BATCH], people=has_people)
+    if records:
+        company.store.note_evaluated(lease, crm, stream)
+
+
+def _understand(
+    company: Company, lease: Lease, normalizer: Normalizer, records: Sequence[StoredRecord], *, people: bool,
+) -> None:
+    index_accounts(company, lease, normalizer, records)
+    _save_activities(company, lease, normalizer, records, clear=not people)
+    if people:
         _resolve(company, lease, normalizer, records)
-        done += len(records)
-        progress(Step("evaluate", "records", done))
-    for records in _pending(company, normalizer, people=False):
-        _save_activities(company, lease, normalizer, records, clear=True)
-        done += len(records)
-        progress(Step("evaluate", "records", done))
+
+
+def _has_people(company: Company, normalizer: Normalizer, crm: str, stream: str) -> bool:
+    # A stream the mapping no longer takes for people may have people in the store: they give up its records.
+    return normalizer.is_people(crm, stream) or company.store.has_keys_of(company.name, crm, stream)
 
 
 def _pending(company: Company, normalizer: Normalizer, *, people: bool) -> Iterator[list[StoredRecord]]:
@@ -62,7 +99,7 @@ def _save_activities(
     company.store.save_activities(lease, by_source, company.clock(), clear=clear)
 
 
-def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: list[StoredRecord]) -> None:
+def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: Sequence[StoredRecord]) -> None:
     """Find out whose these records are, together with every stored record that may be the same human's."""
     # What they were part of before they changed: the others may have the key for themselves now. A conflict may be
     # about the name that a record had before it was merged.
@@ -81,7 +118,7 @@ def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: li
 
 
 def _gather(
-    company: Company, normalizer: Normalizer, records: list[StoredRecord], before: Iterable[Conflict]
+    company: Company, normalizer: Normalizer, records: Sequence[StoredRecord], before: Iterable[Conflict]
 ) -> tuple[dict[str, Contact], dict[str, Contact], dict[str, str], set[Merge]]:
     """Return all contacts that share a key, a person or a conflict with these records, and all merges among them.
 

@@ -21,16 +21,18 @@ class Unmatched(NamedTuple):
 def unmatched_values(company: Company) -> list[Unmatched]:
     """Return every value that its `[values]` table does not know, the most frequent first; asks the store only."""
     known = {
-        table: matcher(tuple(pattern for patterns in rows.values() for pattern in patterns))
-        for table, rows in company.mapping.values.items()
+        table: matcher(tuple(pattern for _, patterns in company.mapping.rows(table) for pattern in patterns))
+        for table in company.mapping.values
     }
     counts: Counter[tuple[str, str, str]] = Counter()
     for crm, part in company.mapping.crm.items():
-        for stream, people in part.people.items():
-            sources = [(name, source) for name, source in people.fields.items() if source.values]
-            for record in company.store.scan_stream(company.name, crm, stream):
+        read = [(stream, "", people.fields) for stream, people in part.people.items()]
+        read += [(part.accounts.stream, "account.", part.accounts.fields)] if part.accounts is not None else []
+        for stream, prefix, fields in read:
+            sources = [(prefix + name, source) for name, source in fields.items() if source.values]
+            for record in company.store.scan_stream(company.name, crm, stream) if sources else ():
                 for attribute, source in sources:
-                    value = text_of(record.payload.get(source.field)).strip()
-                    if value and not known[source.values](fold(value)):
+                    value, *others = [text_of(record.payload.get(field)).strip() for field in source.fields]
+                    if value and not any(known[source.values](fold(one)) for one in (value, *others)):
                         counts[attribute, source.values, value] += 1
     return [Unmatched(*key, count) for key, count in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))]

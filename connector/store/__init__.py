@@ -6,9 +6,11 @@ from connector.store.rows import (
     ChangeState,
     Conflict,
     DecisionRow,
+    DefinitionRow,
     Handoff,
     Lease,
     OutboxRow,
+    PastRecord,
     PersonRow,
     SentChange,
     StoredRecord,
@@ -16,6 +18,7 @@ from connector.store.rows import (
 from connector.store.store import Store, open_store
 
 __all__ = [
-    "CONFIRMED_AFTER", "ChangeState", "Conflict", "DecisionRow", "Erasing", "Handoff", "Lease", "NotedErasure",
-    "OutboxRow", "PersonRow", "RemovalCounts", "SentChange", "Store", "StoredRecord", "open_store",
+    "CONFIRMED_AFTER", "ChangeState", "Conflict", "DecisionRow", "DefinitionRow", "Erasing", "Handoff", "Lease",
+    "NotedErasure", "OutboxRow", "PastRecord", "PersonRow", "RemovalCounts", "SentChange", "Store", "StoredRecord",
+    "open_store",
 ]

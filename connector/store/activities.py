@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Integer, select, type_coerce
 
 from connector.records import Activity, ActivityKind, RecordKey
 from connector.store.bulk import each_of, insert_rows, run_for_rows
-from connector.store.codec import dump_json
+from connector.store.codec import dump_json, load_json
 from connector.store.database import Database
 from connector.store.instants import to_micros
 from connector.store.people import mark_dirty
@@ -27,13 +27,13 @@ from connector.store.schema import activities, person_keys
 
 _COLUMNS = (
     "company", "activity_id", "subject", "kind", "title", "crm", "source", "occurred_at", "same_as",
-    "recorded_at",
+    "attributes", "recorded_at",
 )
 _ON_CONFLICT = """
     ON CONFLICT (company, activity_id) DO UPDATE SET
         subject = excluded.subject, kind = excluded.kind, title = excluded.title, crm = excluded.crm,
         source = excluded.source, occurred_at = excluded.occurred_at, same_as = excluded.same_as,
-        retracted_at = NULL
+        attributes = excluded.attributes, retracted_at = NULL
 """
 _STEP = re.compile(r"(.*)#([0-9]{1,9})", re.DOTALL)
 _RETRACT = "UPDATE activities SET retracted_at = ? WHERE company = ? AND activity_id = ?"
@@ -49,6 +49,7 @@ class _Told(NamedTuple):
     source: str
     occurred_at: int    # microseconds, as stored
     same_as: str | None
+    attributes: str | None
 
 
 class ActivitiesStore(Database):
@@ -94,6 +95,7 @@ class ActivitiesStore(Database):
         table = activities.c
         query = select(
             table.activity_id, table.subject, table.kind, table.occurred_at, table.title, table.crm, table.same_as,
+            table.attributes,
         ).where(
             table.company == company, table.subject.in_(each_of(subjects)), table.retracted_at.is_(None),
         ).order_by(table.occurred_at, table.activity_id)
@@ -101,9 +103,10 @@ class ActivitiesStore(Database):
             return [
                 Activity(
                     activity_id, subject, ActivityKind(kind), occurred_at, title, crm,
-                    same_as=tuple(orjson.loads(same_as)) if same_as else (),
+                    same_as=tuple(orjson.loads(same_as)) if same_as else (), attributes=load_json(attributes),
                 )
-                for activity_id, subject, kind, occurred_at, title, crm, same_as in connection.execute(query)
+                for activity_id, subject, kind, occurred_at, title, crm, same_as, attributes
+                in connection.execute(query)
             ]
 
 
@@ -119,6 +122,7 @@ def _tell(
             told[one.activity_id] = _Told(
                 one.subject, one.kind.value, one.title, one.crm, str(source), occurred_at,
                 dump_json(one.same_as) if one.same_as else None,
+                dump_json(one.attributes) if one.attributes else None,
             )
     return told
 
@@ -144,7 +148,8 @@ def _read_stored(connection: Connection, company: str, sources: Iterable[str]) -
     table = activities.c
     query = select(
         table.activity_id, table.subject, table.kind, table.title, table.crm, table.source,
-        type_coerce(table.occurred_at, Integer), table.same_as, table.retracted_at,
+        type_coerce(table.occurred_at, Integer), table.same_as, table.attributes,
+        table.retracted_at,
     ).where(table.company == company, table.source.in_(each_of(sources)))
     return {
         activity_id: (_Told(*told), retracted_at is not None)

@@ -5,7 +5,7 @@ Keys are sorted, so that equal values are equal texts. Instants are ISO 8601 wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ import orjson
 from connector.records import (
     Change,
     ChangeKind,
+    Cut,
     Decision,
     Document,
+    RawRecord,
     Reason,
     RecordKey,
     Score,
@@ -32,13 +34,27 @@ def dump_json(value: Any) -> str:
     What JSON in UTF-8 cannot carry is made to fit, so that one hostile value never sinks a page: lone surrogates
     become U+FFFD, integers beyond 64 bits become text.
     """
+    return dump_utf8(value).decode()
+
+
+def dump_utf8(value: Any) -> bytes:
+    """The same in UTF-8, as the database keeps it."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        return orjson.dumps(_made_fit(value), option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(_made_fit(value), option=orjson.OPT_SORT_KEYS)
 
 
-def load_json(text: str | None) -> Any:
+def dump_payloads(records: Sequence[RawRecord]) -> tuple[Sequence[RawRecord], list[bytes]]:
+    """These records with payloads that JSON can carry, and their texts in UTF-8."""
+    try:
+        return records, [orjson.dumps(record.payload, option=orjson.OPT_SORT_KEYS) for record in records]
+    except orjson.JSONEncodeError:
+        fit = [record._replace(payload=load_json(dump_utf8(record.payload))) for record in records]
+        return dump_payloads(fit)
+
+
+def load_json(text: str | bytes | None) -> Any:
     """The value that `dump_json` wrote; an empty dict for NULL."""
     return {} if text is None else orjson.loads(text)
 
@@ -84,10 +100,17 @@ def dump_decision(decision: Decision) -> str:
         "score": _score_to_plain(decision.score),
         "stage_before": decision.stage_before,
         "hands_off": decision.hands_off,
-        "why_not": decision.why_not,
         "deadline_at": _iso(decision.deadline_at),
         "recycled_at": _iso(decision.recycled_at),
         "look_again_at": _iso(decision.look_again_at),
+        "is_qualified": decision.is_qualified,
+        "qualified_at": _iso(decision.qualified_at),
+        "obstacles": list(decision.obstacles),
+        "missing": list(decision.missing),
+        "cools_until": _iso(decision.cools_until),
+        "override": decision.override,
+        "segment": decision.segment,
+        "cell": decision.cell,
     })
 
 
@@ -101,6 +124,10 @@ def load_decision(text: str) -> Decision:
         "deadline_at": _instant(plain["deadline_at"]),
         "recycled_at": _instant(plain["recycled_at"]),
         "look_again_at": _instant(plain["look_again_at"]),
+        "qualified_at": _instant(plain["qualified_at"]),
+        "cools_until": _instant(plain["cools_until"]),
+        "obstacles": tuple(plain["obstacles"]),
+        "missing": tuple(plain["missing"]),
     })
 
 
@@ -146,10 +173,14 @@ def _score_to_plain(score: Score) -> dict[str, Any]:
                 "evidence": reason.evidence,
                 "title": reason.title,
                 "occurred_at": _iso(reason.occurred_at),
+                "base_points": reason.base_points,
+                "decay_factor": reason.decay_factor,
+                "capped_by": reason.capped_by,
             }
             for reason in score.reasons
         ],
         "disqualified_by": score.disqualified_by,
+        "cuts": [cut._asdict() for cut in score.cuts],
     }
 
 
@@ -157,7 +188,8 @@ def _score_from_plain(plain: dict[str, Any]) -> Score:
     reasons = tuple(
         Reason(**reason | {"occurred_at": _instant(reason["occurred_at"])}) for reason in plain["reasons"]
     )
-    return Score(**plain | {"as_of": datetime.fromisoformat(plain["as_of"]), "reasons": reasons})
+    cuts = tuple(Cut(**cut) for cut in plain["cuts"])
+    return Score(**plain | {"as_of": datetime.fromisoformat(plain["as_of"]), "reasons": reasons, "cuts": cuts})
 
 
 def _document_to_plain(document: Document | None) -> dict[str, Any] | None:

@@ -16,7 +16,6 @@ from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_decision, dump_json, dump_score, load_decision, load_json, load_score
 from connector.store.database import Database
 from connector.store.instants import to_micros
-from connector.store.merging import follow_merges
 from connector.store.people import mark_dirty
 from connector.store.planning import LATEST_WINS, WITHDRAWN, plan_changes
 from connector.store.rows import ChangeState, DecisionRow, Handoff, Lease, PersonRow
@@ -27,14 +26,17 @@ _DECISION_COLUMNS = (
     "company", "person_id", "cycle", "kind", "decision", "definition", "points", "decided_at", "deadline_at", "run_id",
 )
 _PERSON_COLUMNS = (
-    "company", "person_id", "cycle", "stage", "handed_off_at", "recycled_at", "look_again_at", "score_points", "score",
-    "definition", "scored_at", "summary", "dirty",
+    "company", "person_id", "cycle", "stage", "handed_off_at", "recycled_at", "qualified_at", "qualified_by",
+    "look_again_at", "score_points", "score", "definition", "scored_at", "summary", "dirty",
 )
 _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _PERSON_COLUMNS[2:]
 )
 
-_STATE = (persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at)
+_STATE = (
+    persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
+    persons.c.qualified_by,
+)
 _CLEAN = "UPDATE persons SET dirty = 0, look_again_at = NULL WHERE company = ? AND person_id = ? AND dirty_version = ?"
 
 Decided = tuple[Decision, Sequence[Change], Mapping[str, Any]]
@@ -165,15 +167,6 @@ class DecisionsStore(Database):
         for person_id in (*ids, *looked_at):
             self._read_versions.pop((company, person_id), None)
 
-    def find_person(self, company: str, email: str) -> str | None:
-        """The id of the person with this normalised address; None when nobody has it."""
-        query = select(person_keys.c.person_id).where(
-            person_keys.c.company == company, person_keys.c.key == f"email:{email}",
-        )
-        with self._reading() as connection:
-            person_id = connection.execute(query).scalar()
-            return None if person_id is None else follow_merges(connection, company, person_id)
-
     def read_person(self, company: str, person_id: str) -> PersonRow | None:
         """What the store knows of this person; None for an id it never saw."""
         query = select(persons).where(persons.c.company == company, persons.c.person_id == person_id)
@@ -231,7 +224,10 @@ def _hands_off_now(decision: Decision, state: PersonState, handed_off: set[tuple
 
 
 def _to_state(row: Row[*tuple[Any, ...]]) -> PersonState:
-    return PersonState(row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at, row.recycled_at)
+    return PersonState(
+        row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at, row.recycled_at, row.qualified_at,
+        row.qualified_by,
+    )
 
 
 def _micros(at: datetime | None) -> int | None:
@@ -251,6 +247,7 @@ def _to_person_row(
     score = decision.score
     return (
         company, decision.person_id, state.cycle, None if state.stage is None else state.stage.value,
-        _micros(state.handed_off_at), _micros(state.recycled_at), _micros(decision.look_again_at), score.total_points,
-        dump_score(score), score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
+        _micros(state.handed_off_at), _micros(state.recycled_at), _micros(state.qualified_at), state.qualified_by,
+        _micros(decision.look_again_at), score.total_points, dump_score(score), score.definition,
+        to_micros(score.as_of), dump_json(dict(summary)), dirty,
     )

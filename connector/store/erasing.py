@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, delete, select, update
 
 from connector.records import Change, RecordKey, RemovalKind, Score
+from connector.store.accounts import forget_person_account_keys
 from connector.store.addresses import addresses_of, forget_addresses
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import (
@@ -182,6 +183,8 @@ class ErasingStore(Database):
                 person_keys.c.company == company, person_keys.c.key.in_(each_of(keys)),
             ))
             forget_conflicts(connection, company, keys)
+            everybody = _with_merged(connection, company, {*erasing.emptied, *erasing.lessened})
+            forget_person_account_keys(connection, company, everybody)
             _empty_people(connection, company, erasing.emptied)
             _lessen_people(connection, company, erasing.lessened, forgotten_ids)
             _empty_changes(connection, company, crm, erasing, stamp)

@@ -38,7 +38,8 @@ def merge_person(connection: Connection, company: str, loser: str, winner: str) 
     of_company = persons.c.company == company
     connection.execute(
         update(persons).where(of_company, persons.c.person_id == winner).values(
-            cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at,
+            cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at, recycled_at=state.recycled_at,
+            qualified_at=state.qualified_at, qualified_by=state.qualified_by,
         )
     )
     connection.execute(
@@ -67,17 +68,24 @@ def _merged_into(connection: Connection, company: str, person_id: str) -> str | 
 
 
 def _read_state(connection: Connection, company: str, person_id: str) -> PersonState:
-    query = select(persons.c.cycle, persons.c.stage, persons.c.handed_off_at).where(
-        persons.c.company == company, persons.c.person_id == person_id,
-    )
-    cycle, stage, handed_off_at = connection.execute(query).one()
-    return PersonState(cycle, Stage(stage) if stage else None, handed_off_at)
+    query = select(
+        persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
+        persons.c.qualified_by,
+    ).where(persons.c.company == company, persons.c.person_id == person_id)
+    cycle, stage, *rest = connection.execute(query).one()
+    return PersonState(cycle, Stage(stage) if stage else None, *rest)
 
 
 def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
     further = max(winner, loser, key=lambda state: (state.cycle, state.handed_off_at or _LONG_AGO))
-    handoffs = [state.handed_off_at for state in (winner, loser) if state.handed_off_at]
-    return PersonState(further.cycle, further.stage or winner.stage or loser.stage, max(handoffs, default=None))
+    handed_off_at = max((s.handed_off_at for s in (winner, loser) if s.handed_off_at), default=None)
+    # A recycling before the last handoff says nothing any more.
+    since = handed_off_at or _LONG_AGO
+    recycled = [s.recycled_at for s in (winner, loser) if s.recycled_at and s.recycled_at > since]
+    return PersonState(
+        further.cycle, further.stage or winner.stage or loser.stage, handed_off_at, max(recycled, default=None),
+        further.qualified_at, further.qualified_by,
+    )
 
 
 def _move_decisions(connection: Connection, company: str, loser: str, winner: str) -> set[int]:

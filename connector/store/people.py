@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, SelectBase, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, SelectBase, delete, exists, func, select, update
 
 from connector.records import RecordKey
 from connector.store.bulk import each_of, insert_rows
@@ -14,7 +14,7 @@ from connector.store.database import Database
 from connector.store.merging import follow_merges, merge_person
 from connector.store.records import clear_pending
 from connector.store.rows import Conflict, ConflictLike, Lease
-from connector.store.schema import conflict_members, person_keys, persons
+from connector.store.schema import conflict_members, person_keys, persons, records
 from connector.store.schema import conflicts as conflicts_table
 
 
@@ -38,6 +38,66 @@ class PeopleStore(Database):
         with self._reading() as connection:
             for row in connection.execute(query.order_by(person_keys.c.key)):
                 found[row.person_id].append(row.key)
+        return dict(found)
+
+    def find_person(self, company: str, name: str) -> str | None:
+        """The id of the living person who goes by this name, or ever did; None for nobody's.
+
+        Args:
+            name: A normalised address, the `str(RecordKey)` of a record (merged, converted and deleted ones too), or
+                a person id, which may have lost in a merge.
+        """
+        at = (person_keys.c.company == company, person_keys.c.key.in_((name, f"email:{name}")))
+        crm, _, place = name.partition(":")
+        stream, _, remote_id = place.partition(":")
+        removed = records.c
+        queries = (
+            select(person_keys.c.person_id).where(*at),
+            select(persons.c.person_id).where(persons.c.company == company, persons.c.person_id == name),
+            select(removed.removed_from).where(
+                removed.company == company, removed.crm == crm, removed.stream == stream,
+                removed.remote_id == remote_id, removed.removed_from.is_not(None),
+            ),
+        )
+        with self._reading() as connection:
+            for query in queries:
+                person_id = connection.execute(query).scalar()
+                if person_id is not None:
+                    return follow_merges(connection, company, person_id)
+        return None
+
+    def count_people(self, company: str) -> int:
+        """How many people there are; those of whom only addresses are left are not among them."""
+        query = select(func.count()).select_from(persons).where(*_living(company))
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def list_people(self, company: str, limit: int) -> list[str]:
+        """The ids of up to `limit` people, those with the most points first, then in the order of their ids."""
+        query = select(persons.c.person_id).where(*_living(company)).order_by(
+            persons.c.score_points.desc().nulls_last(), persons.c.person_id,
+        ).limit(limit)
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def get_points(self, company: str, person_ids: Iterable[str]) -> dict[str, float]:
+        """Person id -> their points as they were last judged, for those who were."""
+        query = select(persons.c.person_id, persons.c.score_points).where(
+            persons.c.company == company, persons.c.person_id.in_(each_of(person_ids)),
+            persons.c.score_points.is_not(None),
+        )
+        with self._reading() as connection:
+            return {row.person_id: row.score_points for row in connection.execute(query)}
+
+    def get_aliases(self, company: str, person_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Person id -> the ids that were merged into it, in order, for those of the people who have any."""
+        query = select(persons.c.merged_into, persons.c.person_id).where(
+            persons.c.company == company, persons.c.merged_into.in_(each_of(person_ids)),
+        ).order_by(persons.c.person_id)
+        found: dict[str, list[str]] = defaultdict(list)
+        with self._reading() as connection:
+            for merged_into, person_id in connection.execute(query):
+                found[merged_into].append(person_id)
         return dict(found)
 
     def who_goes_on(self, company: str, person_ids: Iterable[str]) -> set[str]:
@@ -120,6 +180,15 @@ def forget_conflicts(connection: Connection, company: str, keys: Iterable[str]) 
     at = list(keys)
     for table in (conflicts_table, conflict_members):
         connection.execute(delete(table).where(table.c.company == company, table.c.key.in_(each_of(at))))
+
+
+def _living(company: str) -> tuple[ColumnElement[bool], ...]:
+    """Who lives and is more than a former address."""
+    is_anybody = exists().where(
+        person_keys.c.company == company, person_keys.c.person_id == persons.c.person_id,
+        person_keys.c.key.not_like("email:%"),
+    )
+    return persons.c.company == company, persons.c.merged_into.is_(None), is_anybody
 
 
 def _owners(company: str, keys: Iterable[str]) -> Select[str]:

@@ -7,20 +7,32 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, func, select, text, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Select,
+    and_,
+    cast,
+    func,
+    select,
+    text,
+    type_coerce,
+)
 
 from connector.records import RawRecord, RecordKey, RemovalKind
 from connector.store.addresses import keep_address_links, leave_out_erased
-from connector.store.bulk import each_of, insert_rows, run_for_rows
-from connector.store.codec import dump_json, dump_links, load_json, load_links
+from connector.store.bulk import each_of, insert_alike, insert_rows, run_for_rows
+from connector.store.codec import dump_json, dump_links, dump_payloads, dump_utf8, load_json, load_links
 from connector.store.database import Database
+from connector.store.handed import mark_handed
 from connector.store.instants import from_micros, to_micros
-from connector.store.rows import Lease, PageCounts, RecordVersion, StoredRecord
+from connector.store.rows import Lease, PageCounts, RecordVersion, SavedPage, StoredRecord
 from connector.store.schema import cursors, pending_records, record_versions
 from connector.store.schema import records as records_table
 
 _KEY_COLUMNS = ("company", "crm", "stream", "remote_id")
-_RECORD_COLUMNS = (*_KEY_COLUMNS, "modified_at", "payload", "links", "first_seen_at", "valid_from")
 KEEP_OLD_VERSION = """
     INSERT INTO record_versions
         (company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, valid_to)
@@ -31,7 +43,7 @@ _FORGET_NOTE = "DELETE FROM erasures WHERE company = ? AND crm = ? AND stream = 
 _KEEP_LATE_VERSION = """
     INSERT INTO record_versions
         (company, crm, stream, remote_id, version, modified_at, payload, links, valid_from, valid_to)
-    SELECT company, crm, stream, remote_id, version, ?, ?, ?, ?, ? FROM records
+    SELECT company, crm, stream, remote_id, version, ?, CAST(? AS TEXT), ?, ?, ? FROM records
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
 _COUNT_VERSION = """
@@ -39,7 +51,7 @@ _COUNT_VERSION = """
 """
 _CHANGE_RECORD = """
     UPDATE records
-    SET modified_at = ?, payload = ?, links = ?, valid_from = ?, version = version + 1, removal = NULL,
+    SET modified_at = ?, payload = CAST(? AS TEXT), links = ?, valid_from = ?, version = version + 1, removal = NULL,
         removed_from = NULL
     WHERE company = ? AND crm = ? AND stream = ? AND remote_id = ?
 """
@@ -61,6 +73,11 @@ _MARK_ALL_PENDING = """
 GONE = "null"
 """The payload of a record that is gone from its CRM: a version like any other, so that the ledger knows since when."""
 
+_GONE_UTF8 = GONE.encode()
+
+_Told = tuple[int, bytes, str | None]
+"""What a page tells of a record, as it is stored: change time in microseconds, payload in UTF-8, links."""
+
 # The instant as the integer it is: one call less for each record than a typed column.
 _STORED = (
     *(records_table.c[name] for name in ("crm", "stream", "remote_id")),
@@ -81,13 +98,13 @@ class RecordsStore(Database):
 
     def save_page(
         self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime, *,
-        keep_fields: Collection[str] = (),
-    ) -> PageCounts:
+        keep_fields: Collection[str] = (), hands_on: bool = False,
+    ) -> SavedPage:
         """Keep one page and the cursor that is safe with it, both or neither.
 
-        New and changed records become pending; the old version of a changed one goes to the ledger. A record whose
-        payload and links are as before is not touched, so that a page twice is harmless. Of a record that repeats
-        inside the page the last one counts.
+        New and changed records become pending, or are handed on; the old version of a changed one goes to the ledger.
+        A record whose payload and links are as before is not touched, so that a page twice is harmless. Of a record
+        that repeats inside the page the last one counts.
 
         What was erased never comes back, nor what a merge took up, unless it changed after the merge (a merge that
         was undone): such a record is left out, and not counted. What it says is kept as a past version where none as
@@ -95,14 +112,16 @@ class RecordsStore(Database):
 
         Args:
             keep_fields: Fields that were not asked for: a stored record keeps what it has of them.
+            hands_on: The caller evaluates at once what is returned as `handed_on` and then says `note_evaluated`;
+                until then the page as a whole is marked, and what a crash leaves of it becomes pending.
         """
         with self._writing(lease) as connection:
             place = (lease.company, crm, stream)
-            records = leave_out_erased(connection, lease.company, crm, records)
             # Texts of sorted keys: equal texts are equal payloads.
-            page = {
-                record.remote_id: (to_micros(record.modified_at), dump_json(record.payload), dump_links(record.links))
-                for record in records
+            records, payloads = dump_payloads(leave_out_erased(connection, lease.company, crm, records))
+            page: dict[str, _Told] = {
+                record.remote_id: (to_micros(record.modified_at), payload, dump_links(record.links))
+                for record, payload in zip(records, payloads)
             }
             known, late, erased = _read_known(connection, place, page)
             told_late = {remote_id: page.pop(remote_id) for remote_id in late}
@@ -111,27 +130,40 @@ class RecordsStore(Database):
             if keep_fields:
                 page |= {i: _with_kept(page[i], payload, keep_fields) for i, (payload, _) in known.items()}
             changed = [remote_id for remote_id, before in known.items() if page[remote_id][1:] != before]
-            new = [remote_id for remote_id in page if remote_id not in known]
+            new = sorted(page.keys() - known.keys() if known else page)
             stamp = to_micros(at)
-            insert_rows(
-                connection, records_table, _RECORD_COLUMNS, [(*place, i, *page[i], stamp, stamp) for i in sorted(new)],
+            insert_alike(
+                connection, records_table,
+                {**dict(zip(_KEY_COLUMNS, place)), "first_seen_at": stamp, "valid_from": stamp},
+                ("remote_id", "modified_at", "payload", "links"), [(i, *page[i]) for i in new], in_utf8=("payload",),
             )
             forget_notes(connection, lease.company, [
-                RecordKey(crm, stream, remote_id) for remote_id in changed if known[remote_id][0] == GONE
+                RecordKey(crm, stream, remote_id) for remote_id in changed if known[remote_id][0] == _GONE_UTF8
             ])
             run_for_rows(connection, KEEP_OLD_VERSION, [(stamp, *place, remote_id) for remote_id in changed])
             run_for_rows(
                 connection, _CHANGE_RECORD, [(*page[remote_id], stamp, *place, remote_id) for remote_id in changed],
             )
             kept_late = _keep_late(connection, place, told_late, stamp, keep_fields) if told_late else []
-            mark_pending(connection, place, [*new, *changed, *kept_late])
+            fresh = [*new, *changed]
+            handed_on: list[StoredRecord] = []
+            # With fields kept, what is stored is not what was told.
+            if fresh and hands_on and not keep_fields:
+                mark_handed(connection, place, fresh)
+                by_id = {record.remote_id: record for record in records}
+                handed_on = [
+                    StoredRecord(RecordKey(crm, stream, one.remote_id), one.modified_at, one.payload, one.links)
+                    for one in map(by_id.__getitem__, fresh)
+                ]
+                fresh = []
+            mark_pending(connection, place, [*fresh, *kept_late])
             keep_address_links(connection, place, [record for record in records if record.remote_id in page])
             insert_rows(
                 connection, cursors, ("company", "crm", "stream", "cursor", "saved_at"), [(*place, cursor, stamp)],
                 "ON CONFLICT (company, crm, stream) "
                 "DO UPDATE SET cursor = excluded.cursor, saved_at = excluded.saved_at",
             )
-        return PageCounts(new=len(new), changed=len(changed), unchanged=len(known) - len(changed))
+        return SavedPage(PageCounts(len(new), len(changed), len(known) - len(changed)), handed_on)
 
     def count_pending(self, company: str) -> int:
         """How many of the company's records are not evaluated since they came or changed."""
@@ -244,17 +276,18 @@ def forget_notes(connection: Connection, company: str, keys: Iterable[RecordKey]
 
 
 def _read_known(
-    connection: Connection, place: tuple[str, str, str], page: Mapping[str, tuple[int, str, str | None]],
-) -> tuple[dict[str, tuple[str, str | None]], list[str], list[str]]:
+    connection: Connection, place: tuple[str, str, str], page: Mapping[str, _Told],
+) -> tuple[dict[str, tuple[bytes, str | None]], list[str], list[str]]:
     """Payload and links of those of the page's records that are stored, by remote id.
 
     And what is left out of it: what is told of records from before their merge, and what was erased.
     """
     query = select(
-        records_table.c.remote_id, records_table.c.payload, records_table.c.links, records_table.c.removal,
+        records_table.c.remote_id, cast(records_table.c.payload, LargeBinary), records_table.c.links,
+        records_table.c.removal,
         type_coerce(records_table.c.modified_at, Integer),
     ).where(_of_stream(*place), records_table.c.remote_id.in_(each_of(page)))
-    known: dict[str, tuple[str, str | None]] = {}
+    known: dict[str, tuple[bytes, str | None]] = {}
     late: list[str] = []
     erased: list[str] = []
     for remote_id, payload, links, removal, removed_at in connection.execute(query):
@@ -268,7 +301,7 @@ def _read_known(
 
 
 def _keep_late(
-    connection: Connection, place: tuple[str, str, str], told: Mapping[str, tuple[int, str, str | None]], stamp: int,
+    connection: Connection, place: tuple[str, str, str], told: Mapping[str, _Told], stamp: int,
     keep_fields: Collection[str],
 ) -> list[str]:
     """Keep what is newer than any version of these merged records as a past version; return whose it was of."""
@@ -287,13 +320,11 @@ def _keep_late(
     return list(newer)
 
 
-def _with_kept(
-    told: tuple[int, str, str | None], stored: str, keep_fields: Collection[str],
-) -> tuple[int, str, str | None]:
+def _with_kept(told: _Told, stored: str | bytes, keep_fields: Collection[str]) -> _Told:
     """What a page tells of a record, with the stored payload's values of these fields."""
     modified_at, payload, links = told
     before = load_json(stored) or {}
-    return modified_at, dump_json(load_json(payload) | {n: before[n] for n in keep_fields if n in before}), links
+    return modified_at, dump_utf8(load_json(payload) | {n: before[n] for n in keep_fields if n in before}), links
 
 
 def _of_stream(company: str, crm: str, stream: str) -> ColumnElement[bool]:

@@ -30,12 +30,40 @@ class Run(NamedTuple):
     finished_at: datetime | None
 
 
+class DefinitionRow(NamedTuple):
+    """A definition as it was published.
+
+    Attributes:
+        number: From 1, in the order of publishing.
+        content: JSON of the whole definition.
+        fingerprint: Of what it says, its version's name left out.
+    """
+
+    number: int
+    version: str
+    content: str
+    fingerprint: str
+    published_at: datetime
+    published_by: str
+
+
 class PageCounts(NamedTuple):
     """What one page brought: distinct records, each counted once."""
 
     new: int
     changed: int
     unchanged: int
+
+
+class SavedPage(NamedTuple):
+    """What became of one page.
+
+    Attributes:
+        handed_on: The new and changed records that are to be evaluated at once, as they are stored.
+    """
+
+    counts: PageCounts
+    handed_on: Sequence[StoredRecord]
 
 
 class StoredRecord(NamedTuple):
@@ -47,9 +75,16 @@ class StoredRecord(NamedTuple):
 
     key: RecordKey
     modified_at: datetime
-    payload: dict[str, Any]
-    links: dict[str, tuple[str, ...]]
+    payload: Mapping[str, Any]
+    links: Mapping[str, tuple[str, ...]]
     is_gone: bool = False
+
+
+class PastRecord(NamedTuple):
+    """A record as it stood at a past moment; `first_seen_at` may lie after it."""
+
+    record: StoredRecord
+    first_seen_at: datetime
 
 
 class RecordVersion(NamedTuple):

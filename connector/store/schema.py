@@ -148,6 +148,14 @@ pending_records = Table(
     sqlite_with_rowid=False,
 )
 
+# The records of a page that are being evaluated in memory: a mark for the page instead of one for each record.
+handed_pages = Table(
+    "handed_pages", METADATA,
+    _key("company"), _key("crm"), _key("stream"),
+    _text("remote_ids"),                                   # JSON array
+    sqlite_with_rowid=False,
+)
+
 record_versions = Table(
     "record_versions", METADATA,
     _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
@@ -169,7 +177,9 @@ persons = Table(
     _count("dirty_version", 0),                            # grows each time the person becomes dirty
     Column("handed_off_at", Instant),
     Column("recycled_at", Instant),
-    Column("look_again_at", Instant),                      # when the score changes by time alone
+    Column("qualified_at", Instant),
+    Column("qualified_by", Text, nullable=False, server_default=text("''")),
+    Column("look_again_at", Instant),                      # when time alone may change what is decided
     Column("score_points", Float),
     Column("score", Text),
     Column("definition", Text),
@@ -189,6 +199,21 @@ Index(
 person_keys = Table(
     "person_keys", METADATA,
     _key("company"), _key("key"), _text("person_id"),      # key: str(RecordKey), or `email:` and an address
+    Index(None, "company", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+# Which companies are found under which domain or name, and which people are concerned by what comes under it.
+account_keys = Table(
+    "account_keys", METADATA,
+    _key("company"), _key("key"), _key("record"),          # record: str(RecordKey) of a CRM's company
+    Index(None, "company", "record"),
+    sqlite_with_rowid=False,
+)
+
+person_account_keys = Table(
+    "person_account_keys", METADATA,
+    _key("company"), _key("key"), _key("person_id"),
     Index(None, "company", "person_id"),
     sqlite_with_rowid=False,
 )
@@ -218,8 +243,23 @@ activities = Table(
     Column("recorded_at", Instant, nullable=False),
     Column("retracted_at", Instant),
     Column("same_as", Text),                               # JSON array of its other names; NULL for none
+    Column("attributes", Text),                            # JSON of what rules may ask of it; NULL for nothing
     UniqueConstraint("company", "activity_id"),
     Index(None, "company", "source"),
+    sqlite_with_rowid=False,
+)
+
+# Every definition a company ever published: rows are only added.
+definitions = Table(
+    "definitions", METADATA,
+    _key("company"),
+    Column("number", Integer, primary_key=True),           # from 1, in the order of publishing
+    _text("version"),
+    _text("content"),                                      # JSON of the Definition
+    _text("fingerprint"),                                  # of what it says, its name left out
+    Column("published_at", Instant, nullable=False),
+    _text("published_by"),
+    UniqueConstraint("company", "version"),
     sqlite_with_rowid=False,
 )
 

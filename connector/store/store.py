@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from connector.store.accounts import AccountsStore
 from connector.store.activities import ActivitiesStore
 from connector.store.calls import CallsStore
 from connector.store.database import open_engine
 from connector.store.decisions import DecisionsStore
+from connector.store.definitions import DefinitionsStore
 from connector.store.erasing import ErasingStore
+from connector.store.handed import HandedStore
 from connector.store.outbox import OutboxStore
+from connector.store.past import PastStore
 from connector.store.people import PeopleStore
 from connector.store.records import RecordsStore
 from connector.store.removals import RemovalsStore
@@ -17,8 +21,8 @@ from connector.store.runs import RunsStore
 
 
 class Store(
-    RunsStore, CallsStore, RecordsStore, RemovalsStore, ErasingStore, PeopleStore, ActivitiesStore,
-    DecisionsStore, OutboxStore,
+    RunsStore, CallsStore, RecordsStore, HandedStore, RemovalsStore, ErasingStore, PeopleStore, AccountsStore,
+    ActivitiesStore, PastStore, DefinitionsStore, DecisionsStore, OutboxStore,
 ):
     """One open store: safe to share between threads, closed at the end of `with`.
 

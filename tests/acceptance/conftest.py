@@ -36,6 +36,12 @@ def make_config(folder: Path, urls: dict[str, str], company: str, account: str) 
     return Config(path=folder / "config.toml", settings=Settings(**content), in_file=content)
 
 
+def mapping_text(company: str) -> str:
+    """Return a shipped mapping's text as it may stand in another folder: the tables it uses are named in full."""
+    text = (ROOT / f"mappings/{company}.toml").read_text(encoding="utf-8")
+    return text.replace('"tables/', f'"{ROOT}/mappings/tables/')
+
+
 class Crms:
     """The two sandboxes as an outside client and a reader of their logs see them."""
 

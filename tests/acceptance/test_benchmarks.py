@@ -15,6 +15,7 @@ import changes as changes_benchmark
 import ground
 import memory as memory_benchmark
 import pull as pull_benchmark
+import scoring as scoring_benchmark
 
 CONTACTS = 60
 
@@ -48,3 +49,10 @@ def test_a_run_after_changes_judges_the_changed_and_an_idle_one_nobody(urls, tmp
     assert pair.changed.report.judged_count == 5
     assert not pair.changed.report.problems
     assert pair.idle.requests < pair.changed.requests
+
+
+def test_the_engine_and_hand_written_sql_agree_on_every_reason(tmp_path: Path):
+    told = "\n".join(scoring_benchmark.compare(tmp_path, people=3_000, activities=30_000, rounds=1))
+    assert "the same points for everybody, and the same 2" in told
+    for figure in ("totals: ", "reasons: ", "100 people among them", "one person", "2,000 people", "in the ledger"):
+        assert figure in told

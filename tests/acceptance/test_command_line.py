@@ -14,7 +14,7 @@ import pytest
 import tomlkit
 
 from connector.sandbox.serve import SandboxPair
-from tests.acceptance.conftest import ROOT, Crms, make_config
+from tests.acceptance.conftest import ROOT, Crms, make_config, mapping_text
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_credentials_that_lack_are_named_for_every_crm_at_once_with_key_and_vari
 
 def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> None:
     mapping = config.parent / "m.toml"
-    text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")
+    text = mapping_text("mirai")
     mapping.write_text(
         text.replace('"mql_score"', '"mql_scroe"').replace('phone = "phone"', 'phone = "phon"'), encoding="utf-8"
     )
@@ -178,8 +178,8 @@ def test_missing_property_is_named_with_file_key_and_remedy(config: Path) -> Non
 
 
 def test_address_nobody_has(config: Path) -> None:
-    fails(1, "nobody with this address", "--config", str(config), "explain", "mirai", "nobody@nowhere.example")
-    fails(2, "no e-mail address", "--config", str(config), "explain", "mirai", "nobody")
+    fails(1, "nobody who goes by this", "--config", str(config), "explain", "mirai", "nobody@nowhere.example")
+    fails(1, "nobody who goes by this", "--config", str(config), "explain", "mirai", "nobody")
 
 
 def test_store_that_is_no_database(config: Path) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import tomlkit
 
+from connector.pipeline.drift import requests_of
+from connector.pipeline.lease import hold_lease
+from connector.pipeline.position import position_of
 from connector.pipeline.run import sync
 from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
@@ -154,3 +157,22 @@ def test_refused_and_broken_requests_are_tried_again(
         report = sync(company)
     assert report.problems == []
     assert end_state(crms) == undisturbed
+
+
+def test_a_run_that_died_between_storing_a_page_and_understanding_it_is_made_up_for(
+    pair: SandboxPair, tmp_path: Path,
+) -> None:
+    seeded(pair, "halfway")
+    with open_company(make_config(tmp_path, pair.urls, "mirai", "halfway"), "mirai") as company:
+        with hold_lease(company) as lease:
+            [request] = [r for r in requests_of(company, "hubspot") if r.stream == "contacts"]
+            page = next(iter(company.adapters["hubspot"].pull(request, None)))
+            position = position_of(request, page.cursor)
+            company.store.save_page(
+                lease, "hubspot", "contacts", page.records, position, company.clock(), hands_on=True,
+            )
+        keys = [f"hubspot:contacts:{record.remote_id}" for record in page.records]
+        assert company.store.get_person_ids(company.name, keys) == {}
+        sync(company)
+        assert company.store.get_person_ids(company.name, keys).keys() == set(keys)
+        assert company.store.count_pending(company.name) == 0

@@ -12,12 +12,13 @@ import pytest
 
 from connector.pipeline.check import check_live
 from connector.pipeline.company import Company
+from connector.pipeline.definitions import publish
 from connector.pipeline.run import plan, sync
 from connector.reports.explain import explain
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
 from connector.wiring import open_company
-from tests.acceptance.conftest import ROOT, Player, make_config
+from tests.acceptance.conftest import Player, make_config, mapping_text
 
 EMAIL = "ken@asahi.example"
 DEPARTMENT = "/crm/v3/properties/contacts/department"
@@ -32,8 +33,7 @@ def open_mirai(pair: SandboxPair, player: Player, tmp_path: Path) -> Iterator[Op
     def open_it(later: timedelta = timedelta(0), mapping: Callable[[str], str] | None = None) -> Any:
         config = make_config(tmp_path, pair.urls, "mirai", player.account)
         if mapping is not None:
-            text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")
-            (tmp_path / "mirai.toml").write_text(mapping(text), encoding="utf-8")
+            (tmp_path / "mirai.toml").write_text(mapping(mapping_text("mirai")), encoding="utf-8")
             content = config.in_file
             content["companies"]["mirai"]["mapping"] = str(tmp_path / "mirai.toml")
             config = Config(path=config.path, settings=Settings(**content), in_file=content)
@@ -183,7 +183,8 @@ def test_a_field_that_changed_its_type_is_paused_until_the_mapping_says_otherwis
         report = sync(company)
         assert any("was a text and is a number now" in notice for notice in report.notices)
         assert points(company) == 20, "7 is no department: the last known one counts"
-    with open_mirai(later=timedelta(hours=26), mapping=lambda t: t.replace('"情シス*"', '"情シス*", "7"')) as company:
+    seven = '[values.function]\ninformation_systems = "7"\n\n[values.source]'
+    with open_mirai(later=timedelta(hours=26), mapping=lambda t: t.replace("[values.source]", seven)) as company:
         report = sync(company)
         assert not any("is a number now" in notice for notice in report.notices)
         assert points(company) == 20
@@ -208,7 +209,9 @@ def test_editing_the_points_while_a_field_is_gone_does_not_stop_the_run(player: 
         sync(company)
     drop_department(player)
     player.advance(60)
-    with open_mirai(mapping=lambda t: t.replace("points = 20", "points = 25", 1)) as company:
+    newer = ('version = "2026-11"', 'version = "2026-12"')
+    with open_mirai(mapping=lambda t: t.replace(*newer).replace("points = 20\n", "points = 25\n", 1)) as company:
+        publish(company, "佐藤")
         report = sync(company)
         assert report.problems == []
         assert any("'department'" in notice for notice in report.notices)

@@ -11,7 +11,7 @@ from connector.reports.explain import explain
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
 from connector.wiring import open_company
-from tests.acceptance.conftest import ROOT, Player, make_config
+from tests.acceptance.conftest import Player, make_config, mapping_text
 
 EMAIL = "ken@asahi.example"
 MAILS = """
@@ -47,7 +47,7 @@ occurred_at = "ActivityDate"
 @pytest.fixture
 def config(pair: SandboxPair, player: Player, tmp_path: Path) -> Config:
     content = make_config(tmp_path, pair.urls, "mirai", player.account).in_file
-    text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8") + MAILS
+    text = mapping_text("mirai") + MAILS
     (tmp_path / "mirai.toml").write_text(text, encoding="utf-8")
     content["companies"]["mirai"]["mapping"] = str(tmp_path / "mirai.toml")
     player.hubspot("POST", "/crm/v3/properties/emails", {

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from connector.errors import LeaseHeldError
+from connector.errors import ConfigError, LeaseHeldError
 from connector.mapping.load import judging_fingerprint
+from connector.pipeline.definitions import publish
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import plan, sync
 from connector.reports.explain import explain
 from connector.reports.unmatched import unmatched_values
 from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
-from tests.acceptance.conftest import Crms, Opener, make_config
+from tests.acceptance.conftest import Crms, Opener, make_config, mapping_text
 
 DEAD_PID = 2**22 - 3
 
@@ -86,16 +87,26 @@ def test_score_that_fell_to_nothing_is_written_as_nothing(crms: Crms, opener: Op
     assert scored
     config = make_config(tmp_path, crms.urls, "mirai", crms.account)
     mapping = tmp_path / "mirai.toml"
-    text = config.mapping_path("mirai").read_text(encoding="utf-8")
-    for points in ("points = 20", "points = 10", "points = 50", "points = 5", "points = 1\n"):
+    text = mapping_text("mirai")
+    for points in ("points = 20", "points = 10", "points = 5\n", "points = 1\n"):
         text = text.replace(points, "points = 0\n" if points.endswith("\n") else "points = 0")
     mapping.write_text(text, encoding="utf-8")
     config.in_file["companies"]["mirai"]["mapping"] = str(mapping)
     changed = type(config)(path=config.path, settings=type(config.settings)(**config.in_file), in_file=config.in_file)
     with open_company(changed, "mirai") as company:
+        edited, = sync(company).notices
+        assert "was edited and is not published" in edited
+        assert "give it a new version, then mql definition mirai publish" in edited
+        assert explain(company, next(iter(scored))).judged.decision.score.total_points == 20
+        with pytest.raises(ConfigError, match="says something else"):
+            publish(company, "佐藤")
+    mapping.write_text(text.replace('"2026-11"', '"2026-12"'), encoding="utf-8")
+    with open_company(changed, "mirai") as company:
+        publish(company, "佐藤")
+    with open_company(changed, "mirai") as company:
         report = sync(company)
         assert report.handed_off == []
-        assert any("still called '2026-11'" in notice for notice in report.notices)
+        assert report.notices == []
         email = scored.pop()
         assert explain(company, email).judged.decision.score.total_points == 0
     assert contact_of(crms, email, "mql_score")["properties"]["mql_score"] == "0"
@@ -152,10 +163,14 @@ def test_lead_converted_between_two_runs_stays_one_person_with_one_handoff(crms:
 def test_values_that_no_table_knows_are_listed_with_their_numbers(crms: Crms, opener: Opener) -> None:
     for number in range(3):
         crms.hubspot("POST", "/crm/v3/objects/contacts", {
-            "properties": {"email": f"dx{number}@asahi.example", "department": "DX推進室"},
+            "properties": {"email": f"dx{number}@asahi.example", "department": "宇宙開拓室"},
         })
+    crms.hubspot("POST", "/crm/v3/objects/contacts", {
+        "properties": {"email": "hq@asahi.example", "department": "本社", "jobtitle": "情報システム部長"},
+    })
     with opener("mirai", crms.account) as company:
         sync(company)
         found = unmatched_values(company)
-    assert ("department", "department", "DX推進室", 3) in found
+    assert ("department", "function", "宇宙開拓室", 3) in found
+    assert "本社" not in {value for _, _, value, _ in found}, "the title says which department"
     assert "情報システム部" not in {value for _, _, value, _ in found}

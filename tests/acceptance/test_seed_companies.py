@@ -22,11 +22,13 @@ from tests.unit.sandbox.test_seeds import POINTS
 # Over the line, and yet not handed off: kept out by the definition, or with sales already.
 KEPT_OUT = {"unsubscribed", "competitor", "own_staff"}
 WITH_SALES = {"converted_salesforce", "converted_linked", "customer", "already_mql", "already_sql"}
-# `title_as_written` keeps the department in the title, where the shipped mappings do not look.
 HANDED_OFF = {key for key, points in POINTS.items() if points >= 40} - KEPT_OUT - WITH_SALES
 
-# The story counts by the article's exact words; the shipped mapping also reads IT推進部 as 情報システム部門 (+10).
-READ_BY_THE_MAPPING = {"mirai": {"registered_upcoming": 30}}
+# The story counts by the article's exact words. The shipped tables also read IT推進部 as 情報システム部門 (+10), and
+# in both languages a department that stands in the title only (+20).
+READ_BY_THE_MAPPING = {
+    "mirai": {"registered_upcoming": 30, "title_as_written": 25}, "acme": {"title_as_written": 25},
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def test_everybody_has_the_points_their_story_says(synced: Synced) -> None:
             key: explain(company, person.email).judged.decision.score.total_points
             for key, person in synced.cast.items()
         }
-    assert found == {**POINTS, **READ_BY_THE_MAPPING.get(synced.name, {})}
+    assert found == {**POINTS, **READ_BY_THE_MAPPING[synced.name]}
 
 
 def test_those_over_the_line_are_handed_off_and_nobody_else_of_the_cast(synced: Synced) -> None:

@@ -14,7 +14,7 @@ from connector.reports.unused import unused_names
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
 from connector.wiring import open_company
-from tests.acceptance.conftest import ROOT, Player, make_config
+from tests.acceptance.conftest import Player, make_config, mapping_text
 
 EMAIL = "ken@asahi.example"
 
@@ -23,8 +23,7 @@ EMAIL = "ken@asahi.example"
 def config(pair: SandboxPair, player: Player, tmp_path: Path) -> Config:
     """Mirai with a form nobody has and a fallback owner who is none."""
     content: dict[str, Any] = make_config(tmp_path, pair.urls, "mirai", player.account).in_file
-    text = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8")
-    text = text.replace('"ホワイトペーパー*"', '"ホワイトぺーパー*"').replace(
+    text = mapping_text("mirai").replace('"ホワイトペーパー*"', '"ホワイトぺーパー*"').replace(
         'fallback_email = "" ', 'fallback_email = "nobody@asahi.example" ', 1
     )
     assert "nobody@asahi.example" in text

@@ -353,7 +353,7 @@ class Kept:
         self.removals |= {removal.remote_id: removal for removal in page.removals}
         counts = self._store.save_page(
             self._lease, self._account.crm, self._account.stream, page.records, page.cursor, _SAVED_AT,
-        )
+        ).counts
         self.changed_count += counts.changed
         return counts
 

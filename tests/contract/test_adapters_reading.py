@@ -13,7 +13,7 @@ from suite import CREATED, both_phases, handoff, needs, outcomes, prepare
 
 from connector.adapter_kit.limits import Meter
 from connector.errors import AuthError
-from connector.records import Outcome
+from connector.records import Outcome, RecordKey
 from connector.store import Store
 
 pytestmark = pytest.mark.usefixtures("clean_logs")
@@ -29,6 +29,16 @@ def test_check_names_the_account_and_no_missing_right(account: Account) -> None:
 
     assert found.account
     assert found.missing_rights == ()
+
+
+def test_a_link_is_made_from_the_place_without_asking_and_only_from_one(account: Account) -> None:
+    adapter, key = account.connect(), RecordKey(account.crm, account.stream, "101")
+    place = adapter.ask_place()
+
+    assert place.startswith(("https://", "http://", "file://"))
+    link = account.connect(refused=True).link(place, key)
+    assert link is None or link.startswith(place)
+    assert adapter.link("", key) is None
 
 
 @needs(Need.CREDENTIAL, Need.REQUESTS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from connector.records import (
     Change,
     ChangeKind,
+    Cut,
     Decision,
     Document,
     Reason,
@@ -28,10 +29,16 @@ maybe_instants = st.none() | instants
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 values = texts | st.integers(-(2**63), 2**63 - 1) | numbers | st.booleans() | st.none()
 keys = st.builds(RecordKey, texts, texts, texts)
-reasons = st.builds(Reason, texts, texts, texts, numbers, texts, texts, maybe_instants)
-scores = st.builds(Score, texts, texts, instants, st.lists(reasons, max_size=4).map(tuple), texts)
+reasons = st.builds(Reason, texts, texts, texts, numbers, texts, texts, maybe_instants, numbers, numbers, texts)
+cuts = st.builds(Cut, texts, texts, numbers, numbers, st.integers(0, 99))
+scores = st.builds(
+    Score, texts, texts, instants, st.lists(reasons, max_size=4).map(tuple), texts,
+    st.lists(cuts, max_size=2).map(tuple),
+)
+words = st.lists(texts, max_size=3).map(tuple)
 decisions = st.builds(
-    Decision, texts, st.integers(1, 99), instants, scores, st.sampled_from(Stage), st.booleans(), texts, maybe_instants,
+    Decision, texts, st.integers(1, 99), instants, scores, st.sampled_from(Stage), st.booleans(), maybe_instants,
+    maybe_instants, maybe_instants, st.booleans(), maybe_instants, words, words, maybe_instants, texts, texts, texts,
 )
 sections = st.builds(Section, texts, st.lists(texts, max_size=3).map(tuple))
 documents = st.builds(Document, texts, st.lists(sections, max_size=3).map(tuple))

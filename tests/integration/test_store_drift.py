@@ -19,7 +19,7 @@ def store(tmp_path):
 
 
 def save(store, lease, *records, keep=(), at=NOW):
-    return store.save_page(lease, "hubspot", "contacts", records, "c", at, keep_fields=keep)
+    return store.save_page(lease, "hubspot", "contacts", records, "c", at, keep_fields=keep).counts
 
 
 def payloads(store):

@@ -144,6 +144,27 @@ def test_a_merge_keeps_the_later_cycle_and_any_handoff(store, lease, run_id):
     assert store.read_changes(COMPANY, "p1") == []
 
 
+@pytest.mark.parametrize("order", [("p1", "p2"), ("p2", "p1")])
+def test_a_merge_keeps_since_when_they_are_qualified_and_the_later_cool_down(store, lease, run_id, order):
+    assign(store, lease, p1=["a"], p2=["b"])
+    waiting = replace(decision("p1", cycle=2, hands_off=False), qualified_at=later(days=-2), recycled_at=later(days=-9))
+    other = replace(decision("p2", hands_off=False), recycled_at=later(days=-5))
+    store.save_decisions(lease, [(waiting, [], {}), (other, [], {})], run_id, NOW)
+    winner, loser = order
+    store.save_people(lease, {winner: {"a", "b"}}, {loser: winner}, [], [])
+    assert store.get_person_states(COMPANY, [winner]) == {
+        winner: PersonState(2, Stage.INQUIRY, None, later(days=-5), later(days=-2), "2026-11"),
+    }
+
+
+def test_a_recycling_from_before_the_other_ones_handoff_is_forgotten_by_a_merge(store, lease, run_id):
+    assign(store, lease, p1=["a"], p2=["b"])
+    other = replace(decision("p2", hands_off=False), recycled_at=later(days=-5))
+    store.save_decisions(lease, [(decision("p1"), [], {}), (other, [], {})], run_id, NOW)
+    store.save_people(lease, {"p1": {"a", "b"}}, {"p2": "p1"}, [], [])
+    assert store.get_person_states(COMPANY, ["p1"]) == {"p1": PersonState(1, Stage.INQUIRY, NOW)}
+
+
 def test_a_handoff_that_moved_with_a_merge_is_not_repeated(store, lease, run_id):
     assign(store, lease, p1=["a"], p2=["b"])
     store.save_decisions(lease, [(decision("p1"), [change("p1", ChangeKind.TASK)], {})], run_id, NOW)
@@ -281,6 +302,24 @@ def test_what_is_dated_once_keeps_its_first_date_but_not_its_title(store, lease,
     decide_all(store, lease, run_id)
     store.save_activities(lease, {source: [replace(seen_again, occurred_at=later(days=12))]}, NOW)
     assert store.read_dirty(COMPANY, 10) == [], "nothing changed"
+
+
+def test_what_rules_may_ask_of_an_activity_is_kept_and_a_changed_answer_makes_the_person_dirty(store, lease, run_id):
+    source = key("1", "visits")
+    assign(store, lease, p1=["s"])
+    about = {"format": "ウェビナー", "seconds": 1800, "is_live": True, "rating": 4.5}
+    told = replace(visit(source, "s"), attributes=about)
+    store.save_activities(lease, {source: [told]}, NOW)
+    (stored,) = store.read_activities(COMPANY, ["s"])
+    assert (stored, stored.attributes) == (told, about)
+    decide_all(store, lease, run_id)
+    store.save_activities(lease, {source: [replace(told, attributes=dict(reversed(about.items())))]}, NOW)
+    assert store.read_dirty(COMPANY, 10) == [], "the same in another order"
+    for changed in (about | {"seconds": 1799}, {}):
+        store.save_activities(lease, {source: [replace(told, attributes=changed)]}, NOW)
+        assert store.read_activities(COMPANY, ["s"])[0].attributes == changed
+        assert store.read_dirty(COMPANY, 10) == ["p1"]
+        decide_all(store, lease, run_id)
 
 
 def steps(source, *numbers):

@@ -27,7 +27,7 @@ def lease(store):
 
 
 def save(store: Store, lease: Lease, *page: RawRecord, cursor: str = "c1", at=NOW) -> PageCounts:
-    return store.save_page(lease, "hubspot", "contacts", page, cursor, at)
+    return store.save_page(lease, "hubspot", "contacts", page, cursor, at).counts
 
 
 def pending(store: Store) -> list[StoredRecord]:

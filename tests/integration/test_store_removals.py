@@ -48,7 +48,7 @@ def submission(remote_id, *emails, at=NOW):
 
 
 def page(store, lease, *records, stream="contacts"):
-    return store.save_page(lease, "hubspot", stream, records, "c", NOW)
+    return store.save_page(lease, "hubspot", stream, records, "c", NOW).counts
 
 
 def tell(store, lease, *removals):
@@ -297,7 +297,7 @@ def test_records_under_an_erased_address_go_and_only_newer_ones_come(store, leas
     late = [submission("s1", EMAIL), submission("s5", EMAIL), submission("s2", EMAIL, "other@x.example")]
     assert page(store, lease, *late, stream=forms) == (0, 0, 1)
     assert page(store, lease, submission("s6", EMAIL, at=later(seconds=1)), stream=forms).new == 1
-    assert store.save_page(lease, "salesforce", forms, [submission("s7", EMAIL)], "c", NOW).new == 1
+    assert store.save_page(lease, "salesforce", forms, [submission("s7", EMAIL)], "c", NOW).counts.new == 1
 
 
 def test_figures_stay_and_texts_go(store, lease, run_id):

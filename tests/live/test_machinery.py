@@ -34,6 +34,7 @@ def run_live(**credentials: str) -> str:
 
 def test_what_a_real_account_can_show_is_this() -> None:
     assert sorted(name for name, (_, lacking) in suite().items() if not lacking) == [
+        "test_a_link_is_made_from_the_place_without_asking_and_only_from_one",
         "test_check_names_the_account_and_no_missing_right",
         "test_every_kind_of_change_is_done_and_told_in_the_order_given",
         "test_mapped_fields_are_discovered_with_their_type_and_whether_they_can_be_written",

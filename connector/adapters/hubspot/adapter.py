@@ -17,13 +17,14 @@ from connector.adapter_kit.protocol import (
 from connector.adapters.hubspot.answers import CRM
 from connector.adapters.hubspot.client import Client
 from connector.adapters.hubspot.fields import Fields
+from connector.adapters.hubspot.links import ask_place, link
 from connector.adapters.hubspot.reader import Reader, require_object_stream, require_stream
 from connector.adapters.hubspot.removed import find_removed, pull_archived
 from connector.adapters.hubspot.setup import check, set_up
 from connector.adapters.hubspot.streams import STREAMS, PageSizes
 from connector.adapters.hubspot.writer import Writer
 from connector.errors import ConfigError
-from connector.records import Change, Receipt, Removal, Value
+from connector.records import Change, Receipt, RecordKey, Removal, Value
 
 
 class HubSpotAdapter:
@@ -91,6 +92,14 @@ class HubSpotAdapter:
     def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
         """Return the specs whose property is missing; with `create`, make them first."""
         return set_up(self._client, self._fields, specs, create=create)
+
+    def ask_place(self) -> str:
+        """Return the address below which the account's records are shown; one call."""
+        return ask_place(self._client)
+
+    def link(self, place: str, key: RecordKey) -> str | None:
+        """Return a record's page; None for what has none of its own."""
+        return link(place, key)
 
     def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
         """Predict the requests of a pull of these streams; how: `Reader.estimate`."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from connector.adapter_kit.payloads import keep_only
 from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
 from connector.adapters.hubspot.answers import CRM, refusal
 from connector.adapters.hubspot.client import Client, documented_shape, is_not_found, page_token
@@ -29,6 +30,8 @@ HubSpot answers 414 to a longer address somewhere; where exactly is not document
 
 Links = Mapping[str, tuple[str, ...]]
 JsonRecord = Mapping[str, Any]
+
+_NO_LINKS: Links = {}
 
 
 class ObjectReader:
@@ -101,7 +104,8 @@ class ObjectReader:
                 links = self._listed_links(listed)
                 full = listed if in_one else self._read([record["id"] for record in listed])
                 self._check_fields(full)
-                records, removals = self._records(full, links), self._removals(full)
+                removals = self._removals(full)
+                records = self._records(full, links)
                 after = page_token(answer, after)
             if after:
                 yield Page(records, save(Listing(after=after, began_ms=began_ms)), removals)
@@ -145,7 +149,8 @@ class ObjectReader:
             links = self._read_links(remote_ids) if self._stream in WITH_CONTACTS else None
             full = self._read(remote_ids)
             self._check_fields(full)
-            records, removals = self._records(full, links), self._removals(full)
+            removals = self._removals(full)
+            records = self._records(full, links)
         position = safe_position(position, self._client.server_now())
         return Page(records, save(Keyset(modified_ms=position.ms, id=position.remote_id)), removals)
 
@@ -174,27 +179,28 @@ class ObjectReader:
         return {remote_id: _contacts(contact_ids) for remote_id, contact_ids in found.items()}
 
     def _records(self, results: Sequence[JsonRecord], links: Mapping[str, Links] | None) -> list[RawRecord]:
-        # The hot path: per record nothing but the payload, one instant and the tuple.
-        stream, fields, instant = self._stream, self._plain, datetime.fromisoformat
-        nothing: Links = {}
-        records = [
-            RawRecord(
-                stream, result["id"], instant(result["updatedAt"]),
-                {field: properties[field] for field in fields if field in properties},
-                links.get(result["id"], nothing) if links else nothing,
-            )
-            for result in results
-            for properties in (result["properties"],)
-        ]
-        return self._with_history(records, results) if self._histories else records
+        """Return the records, whose payloads are the results' own properties: ask the results for anything else before.
 
-    def _with_history(self, records: Iterable[RawRecord], results: Iterable[JsonRecord]) -> list[RawRecord]:
+        The hot path: per record nothing is made but one instant and the tuple.
+        """
+        stream, instant = self._stream, datetime.fromisoformat
+        payloads = [result["properties"] for result in results]
+        if not keep_only(self._plain, payloads):
+            # HubSpot left some out; `_check_fields` has seen to it.
+            payloads = [{field: one[field] for field in self._plain if field in one} for one in payloads]
+        for name in self._histories:
+            for payload, result in zip(payloads, results):
+                payload[HISTORY + name] = _versions(result, name)
+        if not links:
+            return [
+                RawRecord(stream, result["id"], instant(result["updatedAt"]), payload, _NO_LINKS)
+                for result, payload in zip(results, payloads)
+            ]
         return [
-            record._replace(payload={
-                **record.payload,
-                **{HISTORY + name: _versions(result, name) for name in self._histories},
-            })
-            for record, result in zip(records, results, strict=True)
+            RawRecord(
+                stream, result["id"], instant(result["updatedAt"]), payload, links.get(result["id"], _NO_LINKS),
+            )
+            for result, payload in zip(results, payloads)
         ]
 
     def _removals(self, results: Sequence[JsonRecord]) -> list[Removal]:
@@ -226,17 +232,17 @@ class ObjectReader:
 
 
 def _versions(result: JsonRecord, name: str) -> list[dict[str, Any]]:
-    versions = (result.get("propertiesWithHistory") or {}).get(name) or ()
-    return sorted(
-        (
-            {
-                "value": one.get("value"), "timestamp": one["timestamp"],
-                "source_type": one.get("sourceType"), "source_id": one.get("sourceId"),
-            }
-            for one in reversed(versions)    # HubSpot gives the newest first
-        ),
-        key=lambda version: datetime.fromisoformat(version["timestamp"]),
-    )
+    versions = [
+        {
+            "value": one.get("value"), "timestamp": one["timestamp"],
+            "source_type": one.get("sourceType"), "source_id": one.get("sourceId"),
+        }
+        for one in (result.get("propertiesWithHistory") or {}).get(name) or ()
+    ]
+    if len(versions) > 1:
+        versions.reverse()    # HubSpot gives the newest first
+        versions.sort(key=lambda version: datetime.fromisoformat(version["timestamp"]))
+    return versions
 
 
 def read_batches(

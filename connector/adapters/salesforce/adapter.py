@@ -22,13 +22,13 @@ from connector.adapters.salesforce.notes import LOST_NOTE_SECONDS, Notes
 from connector.adapters.salesforce.reader import Reader
 from connector.adapters.salesforce.removed import Removed
 from connector.adapters.salesforce.schema import Schema
-from connector.adapters.salesforce.streams import SOURCES, STREAMS, source_of
+from connector.adapters.salesforce.streams import SOURCES, STREAMS, has_page, source_of
 from connector.adapters.salesforce.tasks import Tasks
 from connector.adapters.salesforce.together import Together
 from connector.adapters.salesforce.updates import Updates
 from connector.adapters.salesforce.writer import Writer
 from connector.errors import ApiChangedError, ConfigError
-from connector.records import Change, Receipt, Removal, Value
+from connector.records import Change, Receipt, RecordKey, Removal, Value
 
 _WRITTEN_OBJECTS: Mapping[str, tuple[str, ...]] = {
     "Lead": ("updateable",), "Contact": ("updateable",), "Task": ("createable",),
@@ -138,6 +138,19 @@ class SalesforceAdapter:
             AccessDeniedError: Fields may not be created, or exist and are hidden from the integration user.
         """
         return setup.set_up(self._client, self._schema, specs, create=create)
+
+    def ask_place(self) -> str:
+        """Return the org's address; logs in when no session is open yet, and calls nothing else."""
+        return self._client.address()
+
+    def link(self, place: str, key: RecordKey) -> str | None:
+        """Return the address that leads to a record's page, in Lightning and Classic alike; None for histories.
+
+        Source: assumed (common knowledge); Salesforce does not support addresses of its pages officially, see
+        https://developer.salesforce.com/blogs/2018/01/heres-need-know-new-url-format-lightning.html,
+        checked 2026-11-22.
+        """
+        return f"{place}/{key.remote_id}" if place and key.remote_id.isalnum() and has_page(key.stream) else None
 
     def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
         """Return the calls a pull of these streams will cost, as they stand now; see `Reader.estimate`."""

@@ -80,6 +80,7 @@ class Client:
         self._api_version = connection.api_version
         self._session = requests.Session()
         self._session.mount("https://", _WireAdapter(connection.base_url))
+        self._base_url = connection.base_url.rstrip("/")
         # An environment's proxy settings apply; its .netrc must never add credentials of its own.
         self._session.auth = _no_auth
         self._login = Login(connection, self._session, now=now)
@@ -89,6 +90,10 @@ class Client:
         self.meter = Meter(CRM, share=connection.daily_calls_share)
         self.asked_at = now()
         self.version_path = f"/services/data/v{connection.api_version}"
+
+    def address(self) -> str:
+        """Return the org's address; opens a session when none is. Raises what a login raises."""
+        return self._base_url or f"https://{self._keeper.current().sf_instance}"
 
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,

@@ -229,8 +229,10 @@ class _Pull:
             self._bookmark = self._bookmark.begun(began_at)
             try:
                 while True:
+                    reached = _last_before(began_at, walk, page["records"])
                     records, removals = self._contents(walk, page["records"])
-                    self._advance(walk, page["records"], began_at)
+                    if reached is not None:
+                        self._bookmark = self._bookmark.moved(walk.name, reached)
                     if page["done"]:
                         break
                     yield _Batch(records, removals)
@@ -250,32 +252,26 @@ class _Pull:
             yield _Batch(records, removals)
             width *= 2   # what took too long may have been one crowded hour
 
-    def _contents(self, walk: Walk, rows: Sequence[Row]) -> tuple[list[RawRecord], Sequence[Removal]]:
+    def _contents(self, walk: Walk, rows: Sequence[dict[str, Any]]) -> tuple[list[RawRecord], Sequence[Removal]]:
         if self._source.object_type != MESSAGE:
             return self._split(rows, self._to_records)
         mail = self._reader.mail()
         if walk.name == RELATION:
             rows = mail.messages_of(rows, selected_of(self._source, self._fields))
-        records, removals = self._split(rows, self._to_records)
         links = mail.links_of([row for row in rows if not row["IsDeleted"]])
+        records, removals = self._split(rows, self._to_records)
         return [record._replace(links=links[record.remote_id]) for record in records], removals
 
     def _split(
-        self, rows: Sequence[Row], to_records: Callable[[Sequence[Row]], list[RawRecord]],
+        self, rows: Sequence[dict[str, Any]], to_records: Callable[[Sequence[dict[str, Any]]], list[RawRecord]],
     ) -> tuple[list[RawRecord], Sequence[Removal]]:
+        """Return what is there and what is gone; the rows become the records' payloads."""
         source = self._source
         gone = [row for row in rows if row["IsDeleted"]] if source.has_deletions else []
         if not gone:
             return to_records(rows), ()
         removals = [removal_of(source.info.name, row, parse_stamp(row[source.stamp])) for row in gone]
         return to_records([row for row in rows if not row["IsDeleted"]]), removals
-
-    def _advance(self, walk: Walk, rows: Sequence[Row], began_at: datetime) -> None:
-        for row in reversed(rows):
-            at = walk.stamp_of(row)
-            if at < began_at:
-                self._bookmark = self._bookmark.moved(walk.name, Position(at, row["Id"]))
-                return
 
     def _narrower(self, width: timedelta | None, position: Position) -> timedelta:
         """Return half the time that a query which took too long was about."""
@@ -328,6 +324,15 @@ class _Pull:
         yield _Batch((), (), is_milestone=True)
         # Only now it is sure that the last piece is stored: pages with records may be put together before they are.
         jobs.discard(job)
+
+
+def _last_before(began_at: datetime, walk: Walk, rows: Sequence[Row]) -> Position | None:
+    """Return the position of the last of these rows that is older than the query; None when none is."""
+    for row in reversed(rows):
+        at = walk.stamp_of(row)
+        if at < began_at:
+            return Position(at, row["Id"])
+    return None
 
 
 def _walked(walks: Sequence[Walk], bookmark: Bookmark) -> list[Walk]:

@@ -141,3 +141,8 @@ def source_of(stream: str) -> Source:
 def object_type_of(stream: str) -> str:
     """Return the object behind a stream. Raises ConfigError for a name that is none of ours."""
     return source_of(stream).object_type
+
+
+def has_page(stream: str) -> bool:
+    """Tell whether people can open the stream's records: all but the rows of a history."""
+    return stream in STREAMS and STREAMS[stream].cursor_field != CREATED

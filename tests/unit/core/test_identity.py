@@ -1,3 +1,4 @@
+import time
 import unicodedata
 from itertools import islice
 
@@ -358,3 +359,85 @@ def test_a_person_does_not_depend_on_the_order_of_records(contacts, chance):
 def test_a_contact_without_attributes_is_a_person_too():
     bare = hubspot()._replace(attributes={}, emails=())
     assert assemble("p_1", [bare], mirai()).emails == ()
+
+
+# --- One address, two humans; links that disagree ------------------------------------------------------------
+
+HANAKO = {"LastName": "鈴木", "FirstName": "花子"}
+SHARED = "nomail@asahina.example"
+
+
+def test_an_address_of_two_humans_of_one_crm_makes_nobody_one_and_belongs_to_nobody():
+    resolution = resolve([salesforce_lead("1"), salesforce_contact("2", **HANAKO)], {})
+    assert len(resolution.people) == 2
+    (conflict,) = resolution.conflicts
+    assert (conflict.key, conflict.reason) == ("email:k.tamura@asahina.example", "email_on_two_humans")
+    assert [str(k) for k in conflict.records] == ["salesforce:contacts:2", "salesforce:leads:1"]
+    assert not any(conflict.key in keys for keys in resolution.keys.values())
+
+
+def test_those_of_one_name_stay_one_human_when_another_comes_under_their_address():
+    family_last = hubspot(lastname="浩二", firstname="田村")
+    resolution = resolve([family_last, salesforce_lead("1"), salesforce_contact("2", **HANAKO)], {})
+    assert sorted(map(len, resolution.people.values())) == [1, 2]
+    (conflict,) = resolution.conflicts
+    assert (conflict.reason, len(conflict.records)) == ("email_on_two_humans", 3)
+
+
+@pytest.mark.parametrize(("family", "given"), [
+    ("田村", "花子"), ("鈴木", "浩二"), ("Tamura", "Koji"), ("タムラ", "コウジ"), ("浩二", "田村"), ("鈴木", ""),
+])
+def test_a_name_that_may_be_the_same_human_s_leaves_an_address_joining(family, given):
+    other = salesforce_contact("2", LastName=family, FirstName=given)
+    assert len(resolve([salesforce_lead("1"), other], {}).people) == 1
+
+
+def test_names_that_differ_between_crms_leave_an_address_joining():
+    assert len(resolve([hubspot(), salesforce_lead("1", **HANAKO)], {}).people) == 1
+
+
+def test_a_converted_lead_of_another_name_is_no_second_human_under_its_address():
+    lead = salesforce_lead("1", ConvertedContactId="2", **HANAKO)
+    resolution = resolve([hubspot(), lead, salesforce_contact("2")], {})
+    assert len(resolution.people) == 1
+    assert resolution.conflicts == ()
+
+
+def test_links_of_one_record_that_lead_to_two_humans_are_set_aside():
+    silent = hubspot(email="", lastname="", firstname="", salesforceleadid="1", salesforcecontactid="2")
+    resolution = resolve([silent, salesforce_lead("1"), salesforce_contact("2", Email="h@x.example", **HANAKO)], {})
+    assert len(resolution.people) == 3
+    (conflict,) = resolution.conflicts
+    assert (conflict.key, conflict.reason) == ("hubspot:contacts:101", "links_disagree")
+    assert len(conflict.records) == 3
+
+
+def test_of_links_that_disagree_the_one_the_record_itself_contradicts_is_set_aside_alone():
+    linking = hubspot(salesforceleadid="1", salesforcecontactid="2")
+    resolution = resolve([linking, salesforce_lead("1"), salesforce_contact("2", Email="h@x.example", **HANAKO)], {})
+    assert len(resolution.people) == 2
+    assert [c.reason for c in resolution.conflicts] == ["link_contradicts_email"]
+
+
+def test_links_to_a_lead_and_the_contact_it_was_converted_to_agree_whatever_these_say():
+    silent = hubspot(email="", lastname="", firstname="", salesforceleadid="1", salesforcecontactid="2")
+    lead = salesforce_lead("1", ConvertedContactId="2")
+    resolution = resolve([silent, lead, salesforce_contact("2", Email="h@x.example", **HANAKO)], {})
+    assert len(resolution.people) == 1
+    assert resolution.conflicts == ()
+
+
+def test_two_that_contradict_each_other_and_link_to_a_record_that_says_nothing_are_set_aside():
+    silent = salesforce_lead("1", Email="", LastName="", FirstName="")
+    one = hubspot("101", salesforceleadid="1")
+    other = hubspot("102", email="h@x.example", lastname="鈴木", firstname="花子", salesforceleadid="1")
+    resolution = resolve([silent, one, other], {})
+    assert len(resolution.people) == 3
+    assert [c.reason for c in resolution.conflicts] == ["link_contradicts_email"]
+
+
+def test_a_placeholder_under_which_thousands_stand_takes_no_time():
+    leads = [salesforce_lead(str(n), Email=SHARED, LastName=f"[not provided {n}]", FirstName="") for n in range(2_000)]
+    started = time.process_time()
+    assert len(resolve(leads, {}).people) == 1
+    assert time.process_time() - started < 2

@@ -116,7 +116,7 @@ def test_what_earns_no_points_brings_nobody_back():
 def test_what_costs_points_brings_nobody_back():
     rule = mirai().definition.rules[-1].model_copy(update={"points": -5})
     definition = mirai().definition.model_copy(update={"rules": (*mirai().definition.rules[:-1], rule)})
-    visit = activity(rule.activity, days_ago=1)
+    visit = activity(rule.activity[0], days_ago=1)
     score = score_of(with_stage(Stage.RECYCLED), [visit], definition=definition)
     state = PersonState(1, Stage.MQL, NOW - timedelta(days=9), NOW - timedelta(days=5))
     assert [r.points for r in score.reasons] == [20, -5]
@@ -140,7 +140,7 @@ def test_a_cycle_may_open_below_the_threshold_and_hand_off_later_once():
     opened = judge(person, hubspot_submission(days_ago=3), handed_off)
     assert (opened.cycle, opened.hands_off, opened.why_not) == (2, False, "")
     state = next_state(handed_off, opened)
-    assert state == PersonState(2, Stage.RECYCLED, None)
+    assert state == PersonState(2, Stage.RECYCLED, None, NOW - timedelta(days=30))
     later = judge(person, [*hubspot_submission(days_ago=3), *hubspot_submission(days_ago=1)], state)
     assert (later.cycle, later.hands_off) == (2, True)
 

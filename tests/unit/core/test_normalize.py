@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -6,7 +7,8 @@ from core_cases import NOW, hubspot, mirai, normalizer, salesforce_contact, sale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.core.normalize import MAX_COUNTED, fold, matcher, parse_moment
+from connector.core.normalize import MAX_COUNTED, Normalizer, fold, matcher, parse_moment
+from connector.mapping.model import Mapping
 from connector.records import ActivityKind, RecordKey, Stage
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -35,6 +37,12 @@ def test_a_star_is_any_text_and_every_other_sign_is_itself():
     assert not matcher(("*",))("")
 
 
+@given(st.lists(st.text("ab*[?", min_size=1, max_size=5), min_size=1, max_size=4), st.text("ab[?", max_size=6))
+def test_a_pattern_means_the_same_wherever_its_stars_stand(patterns, text):
+    expected = any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text) for pattern in patterns)
+    assert matcher(tuple(patterns))(text) is (bool(text) and expected)
+
+
 def test_a_hostile_text_does_not_slow_matching_down():
     assert not matcher(("*a*a*a*a*a*b",))("a" * 50_000)
 
@@ -49,7 +57,7 @@ def test_departments_are_read_as_people_write_them(department, expected):
 
 
 @pytest.mark.parametrize(("title", "role"), [
-    ("部長", "head"), ("情報システム部 部長", "head"), ("副部長", "manager"), ("部長代理", "manager"),
+    ("部長", "head"), ("情報システム部 部長", "head"), ("副部長", "deputy_head"), ("部長代理", "deputy_head"),
     ("担当者", "staff"), ("課長", "manager"), ("取締役本部長", "head"), ("代表取締役社長", "executive"),
 ])
 def test_the_first_matching_row_of_a_value_table_wins(title, role):
@@ -57,9 +65,53 @@ def test_the_first_matching_row_of_a_value_table_wins(title, role):
 
 
 def test_an_unknown_value_becomes_nothing_and_a_problem_that_does_not_repeat_it():
-    contact = hubspot(department="宇宙開発室")
+    contact = hubspot(department="宇宙開拓室")
     assert contact.attributes["department"] is None
-    assert contact.problems == ("department: field department has a value that [values.department] does not know",)
+    assert contact.problems == ("department: field department has a value that [values.function] does not know",)
+
+
+@pytest.mark.parametrize(("department", "title", "function", "rank", "problems"), [
+    ("", "情報システム部 部長", "information_systems", "head", 0),         # the title has both
+    ("本社", "情報システム部長", "information_systems", "head", 0),        # the field is unknown, the title is not
+    ("情報システム部 部長", "", "information_systems", "head", 0),         # and the other way round
+    ("マーケティング部", "情報システム部長", "marketing", "head", 0),      # the field itself comes first
+    ("本社", "部長", None, "head", 1),                                     # neither knows a function: one problem
+    ("", "部長", None, "head", 0),                                         # a title need not name a department
+    ("", "", None, None, 0),
+])
+def test_a_fallback_field_is_read_where_the_field_says_nothing_known(department, title, function, rank, problems):
+    for contact in (
+        hubspot(department=department, jobtitle=title), salesforce_lead(Department__c=department, Title=title),
+    ):
+        assert (contact.attributes["department"], contact.attributes["role"]) == (function, rank)
+        assert len(contact.problems) == problems
+
+
+def test_what_rules_may_ask_of_an_activity_is_read_with_it():
+    key, links = RecordKey("hubspot", "event_participations", "1"), {"contacts": ("7",)}
+    payload = {"state": "ATTENDED", "event_name": "セミナー", "occurred_at": "2026-11-20T00:00:00Z"}
+    (with_time,) = normalizer().activities(key, NOW, payload | {"attendance_seconds": " 1800 "}, links)
+    assert with_time.attributes == {"attendance_seconds": "1800"}
+    for nothing in (None, "", [], {"s": 1}):
+        (without,) = normalizer().activities(key, NOW, payload | {"attendance_seconds": nothing}, links)
+        assert without.attributes == {}
+
+
+def test_an_activity_s_attributes_go_through_value_maps_and_their_names_mean_nothing_to_the_core():
+    content = mirai().model_dump(exclude_none=True)
+    for one in content["crm"]["hubspot"]["activities"]:
+        if one["kind"] == "document_downloaded":
+            one["attributes"] = {
+                "stage": {"field": "page_url"}, "unsubscribed": {"field": "form_id"},
+                "reader": {"field": "job", "values": "rank", "fallback_field": "title"},
+            }
+    reader, links = Normalizer(Mapping.model_validate(content)), {"contacts": ("7",)}
+    key = RecordKey("hubspot", "form_submissions", "1")
+    payload = {"form_name": "資料ダウンロード", "page_url": "/lp", "form_id": "true"}
+    (told,) = reader.activities(key, NOW, payload | {"job": "？", "title": "情報システム部長"}, links)
+    assert told.attributes == {"stage": "/lp", "unsubscribed": "true", "reader": "head"}
+    (told,) = reader.activities(key, NOW, payload | {"job": "？"}, links)
+    assert "reader" not in told.attributes
 
 
 def test_an_empty_value_is_no_problem():
@@ -220,7 +272,7 @@ def test_people_streams_are_known():
 
 
 def test_what_is_remembered_of_a_text_is_bounded_and_long_texts_are_not_kept():
-    memo = normalizer()._people["hubspot", "contacts"]._fields["department"].texts
+    memo = dict(normalizer()._people["hubspot", "contacts"]._fallbacks)["department"]._readers[0].texts
     for n in range(5_000):
         hubspot(department=f"第{n}情報システム部")
     hubspot(department="x" * 10_000)
@@ -233,10 +285,10 @@ def test_what_is_remembered_of_a_text_is_bounded_and_long_texts_are_not_kept():
 def test_a_text_means_the_same_the_first_time_and_when_it_is_remembered(text):
     first, again = hubspot(department=text, jobtitle=text), hubspot(department=text, jobtitle=text)
     assert first == again
-    assert first.attributes["department"] == _as_by_the_table("department", text)
-    assert first.attributes["role"] == _as_by_the_table("role", text)
+    assert first.attributes["department"] == _as_by_the_table("function", text)
+    assert first.attributes["role"] == _as_by_the_table("rank", text)
 
 
 def _as_by_the_table(name, text):
-    rows = mirai().values[name].items()
+    rows = mirai().rows(name)
     return next((ours for ours, patterns in rows if matcher(patterns)(fold(text))), None)

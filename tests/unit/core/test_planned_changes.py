@@ -47,8 +47,8 @@ def test_the_fields_are_the_crm_s_and_the_figures_ours():
     stage, score, *_ = plan(person_of(hubspot()))
     assert stage.fields == {"lifecyclestage": "marketingqualifiedlead"}
     assert score.fields == {
-        "mql_score": 40, "mql_fit_points": 20, "mql_engagement_points": 20, "mql_status": "mql", "mql_cycle": 1,
-        "mql_became_at": "2026-11-24T01:00:00Z", "mql_deadline_at": "2026-11-24T09:00:00Z",
+        "mql_score": 40, "mql_fit_points": 20, "mql_engagement_points": 20, "mql_status": "mql", "mql_segment": "hot",
+        "mql_cycle": 1, "mql_became_at": "2026-11-24T01:00:00Z", "mql_deadline_at": "2026-11-24T09:00:00Z",
         "mql_reason": "情報システム部門・部長 20 + 資料ダウンロード 20 = 40点", "mql_definition": DEFINITION,
     }
     assert all(type(score.fields[f"mql_{name}"]) is int for name in ("score", "fit_points", "engagement_points"))
@@ -72,8 +72,8 @@ def test_without_a_handoff_only_the_score_goes_out_and_nothing_of_a_handoff_is_t
     person = person_of(hubspot(jobtitle="担当者", lifecyclestage="marketingqualifiedlead"))
     (score,) = plan(person)
     assert score.fields == {
-        "mql_score": 30, "mql_fit_points": 10, "mql_engagement_points": 20, "mql_status": "mql", "mql_cycle": 1,
-        "mql_definition": DEFINITION,
+        "mql_score": 30, "mql_fit_points": 10, "mql_engagement_points": 20, "mql_status": "mql", "mql_segment": "warm",
+        "mql_cycle": 1, "mql_definition": DEFINITION,
     }
 
 

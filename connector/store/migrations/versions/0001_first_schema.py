@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("retracted_at", sa.BigInteger(), nullable=True),
         sa.Column("same_as", sa.Text(), nullable=True),
+        sa.Column("attributes", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("company", "subject", "occurred_at", "activity_id", name=op.f("pk_activities")),
         sa.UniqueConstraint("company", "activity_id", name=op.f("uq_activities_company_activity_id")),
         sqlite_with_rowid=False,
@@ -131,6 +132,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_merges_company_winner"), "merges", ["company", "winner"])
     op.create_table(
+        "handed_pages",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("remote_ids", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "crm", "stream", name=op.f("pk_handed_pages")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "pending_records",
         sa.Column("company", sa.Text(), nullable=False),
         sa.Column("crm", sa.Text(), nullable=False),
@@ -148,6 +158,16 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_person_keys_company_person_id"), "person_keys", ["company", "person_id"])
+    for table, owner in (("account_keys", "record"), ("person_account_keys", "person_id")):
+        op.create_table(
+            table,
+            sa.Column("company", sa.Text(), nullable=False),
+            sa.Column("key", sa.Text(), nullable=False),
+            sa.Column(owner, sa.Text(), nullable=False),
+            sa.PrimaryKeyConstraint("company", "key", owner, name=op.f(f"pk_{table}")),
+            sqlite_with_rowid=False,
+        )
+        op.create_index(op.f(f"ix_{table}_company_{owner}"), table, ["company", owner])
     op.create_table(
         "persons",
         sa.Column("company", sa.Text(), nullable=False),
@@ -158,6 +178,8 @@ def upgrade() -> None:
         sa.Column("dirty_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("handed_off_at", sa.BigInteger(), nullable=True),
         sa.Column("recycled_at", sa.BigInteger(), nullable=True),
+        sa.Column("qualified_at", sa.BigInteger(), nullable=True),
+        sa.Column("qualified_by", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("look_again_at", sa.BigInteger(), nullable=True),
         sa.Column("score_points", sa.Float(), nullable=True),
         sa.Column("score", sa.Text(), nullable=True),
@@ -221,6 +243,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs"))
     )
     op.create_index(op.f("ix_runs_company_run_id"), "runs", ["company", "run_id"])
+    op.create_table(
+        "definitions",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=False),
+        sa.Column("published_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "number", name=op.f("pk_definitions")),
+        sa.UniqueConstraint("company", "version", name=op.f("uq_definitions_company_version")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "decisions",
         sa.Column("company", sa.Text(), nullable=False),

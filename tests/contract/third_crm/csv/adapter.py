@@ -27,7 +27,7 @@ from connector.adapter_kit.protocol import (
     StreamRequest,
 )
 from connector.errors import ApiChangedError, ConfigError, FieldsMissingError, RejectedError, UnavailableError
-from connector.records import Change, ChangeKind, Outcome, RawRecord, Receipt, Removal, RemovalKind, Value
+from connector.records import Change, ChangeKind, Outcome, RawRecord, Receipt, RecordKey, Removal, RemovalKind, Value
 
 CRM = "csv"
 OVERLAP = timedelta(minutes=10)
@@ -85,6 +85,14 @@ class CsvAdapter:
         """Return the folder's name. Raises UnavailableError when it is not there."""
         self._exported_at()
         return AccountCheck(self._folder.name)
+
+    def ask_place(self) -> str:
+        """Return the folder, as people open it."""
+        return self._folder.resolve().as_uri()
+
+    def link(self, place: str, key: RecordKey) -> str | None:
+        """Return nothing: a row of a file has no page."""
+        return None
 
     def discover_fields(self, stream: str) -> tuple[FieldInfo, ...]:
         """Return the columns that `fields.csv` describes."""

@@ -1,0 +1,152 @@
+"""What a mapping names and does not have: attributes, values, kinds of activity, tables, streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from connector.mapping.definition import Definition, Rule
+from connector.mapping.model import DERIVED_ATTRIBUTES, CrmMapping, FieldSource, Mapping
+from connector.mapping.parts import Place
+from connector.mapping.problems import Problem, suggestion
+from connector.mapping.soundness import Lost, conditions, is_lost
+from connector.records import ActivityKind
+
+
+def unknown_names(mapping: Mapping, lost: Lost = frozenset()) -> Iterator[Problem]:
+    """Yield each name in `[crm]` that leads nowhere."""
+    for crm, part in mapping.crm.items():
+        for place, source in _sources(crm, part):
+            if source.values and source.values not in mapping.values and not is_lost(lost, "values"):
+                known = suggestion(source.values, mapping.values)
+                yield Problem(place, f"no table [values.{source.values}]{known}")
+        if not is_lost(lost, "crm", "*", "people"):
+            yield from _unknown_targets(mapping, crm, part)
+        if not is_lost(lost, "crm", "*", "activities"):
+            yield from _unknown_twins(mapping, crm, part)
+
+
+def unsupported(definition: Definition, mapping: Mapping, lost: Lost = frozenset()) -> Iterator[Problem]:
+    """Yield what a definition asks for that the rest of the mapping does not give, each with its place in the file."""
+    if not any(is_lost(lost, "crm", "*", part) for part in ("people", "accounts")):
+        yield from _unknown_attributes(definition, mapping)
+    if not is_lost(lost, "crm", "*", "activities"):
+        for number, rule in enumerate(definition.rules):
+            if rule.activity is not None:
+                yield from _unheard_of(("definition", "rules", number), rule, rule.activity, mapping)
+    if not any(is_lost(lost, *prefix) for prefix in (("values",), ("crm",))):
+        yield from _unknown_values(definition, mapping)
+
+
+def _sources(crm: str, part: CrmMapping) -> Iterator[tuple[Place, FieldSource]]:
+    for stream, people in part.people.items():
+        for name, source in people.fields.items():
+            yield ("crm", crm, "people", stream, "fields", name), source
+    if part.accounts is not None:
+        for name, source in part.accounts.fields.items():
+            yield ("crm", crm, "accounts", "fields", name), source
+    for number, activity in enumerate(part.activities):
+        for name, source in activity.attributes.items():
+            yield ("crm", crm, "activities", number, "attributes", name), source
+
+
+def _unknown_targets(mapping: Mapping, crm: str, part: CrmMapping) -> Iterator[Problem]:
+    known = [f"{other}.{stream}" for other, theirs in mapping.crm.items() for stream in theirs.people]
+    for stream, people in part.people.items():
+        for key, targets in (("links", people.links), ("superseded_by", people.superseded_by)):
+            for target in targets:
+                if target not in known:
+                    yield Problem(
+                        ("crm", crm, "people", stream, key, target),
+                        f"{target!r} is no people stream of this file{suggestion(target, known)}",
+                    )
+    for stream in part.accounts.linked_from if part.accounts is not None else ():
+        if stream not in part.people:
+            yield Problem(
+                ("crm", crm, "accounts", "linked_from", stream),
+                f"{stream!r} is no people stream of this CRM{suggestion(stream, part.people)}",
+            )
+
+
+def _unknown_twins(mapping: Mapping, crm: str, part: CrmMapping) -> Iterator[Problem]:
+    """Yield each `same_as` that names no activities of this file, or could be taken for a CRM."""
+    told = {f"{other}.{one.stream}" for other, p in mapping.crm.items() for one in p.activities if not one.count}
+    for number, activity in enumerate(part.activities):
+        for name in activity.same_as:
+            place: Place = ("crm", crm, "activities", number, "same_as", name)
+            if "." in name and name not in told:
+                yield Problem(place, f"{name!r} is no stream of this file's activities{suggestion(name, told)}")
+            elif "." not in name and name in mapping.crm:
+                yield Problem(place, f"{name!r} is a CRM; name one of its streams, or choose another word")
+
+
+def _unknown_attributes(definition: Definition, mapping: Mapping) -> Iterator[Problem]:
+    known = attributes_of(mapping)
+    for place, name, _ in conditions(definition):
+        if place[3] == "person" and name not in known:
+            yield Problem(place, f"no people stream and no account gives {name!r}{suggestion(name, known)}")
+    for number, names in enumerate(definition.required):
+        for name in names:
+            if name not in known:
+                yield Problem(
+                    ("definition", "required", number),
+                    f"no people stream and no account gives {name!r}{suggestion(name, known)}",
+                )
+
+
+def attributes_of(mapping: Mapping) -> set[str]:
+    """Return every attribute a rule on persons may ask for."""
+    known = set(DERIVED_ATTRIBUTES)
+    for part in mapping.crm.values():
+        known.update(*(people.fields for people in part.people.values()))
+        if part.accounts is not None:
+            known |= {f"account.{name}" for name in part.accounts.fields}
+    return known
+
+
+def _unheard_of(place: Place, rule: Rule, kinds: Iterable[ActivityKind], mapping: Mapping) -> Iterator[Problem]:
+    """Yield what a rule on activities asks for that no activity of its kinds can have."""
+    told = [one for part in mapping.crm.values() for one in part.activities]
+    mine = [one for one in told if one.kind in kinds]
+    if not mine:
+        asked = " or ".join(kind.value for kind in kinds)
+        known = suggestion(asked, {one.kind.value for one in told})
+        yield Problem((*place, "activity"), f"no [[crm.….activities]] of this file gives {asked}{known}")
+        return
+    if rule.title is not None and not any(one.title for one in mine):
+        yield Problem((*place, "title"), "none of these activities has a title; give `title` in their mapping")
+    attributes = {name for one in mine for name in one.attributes}
+    for name in rule.where or {}:
+        if name not in attributes:
+            yield Problem(
+                (*place, "where", name), f"none of these activities has {name!r}{suggestion(name, attributes)}",
+            )
+
+
+def _unknown_values(definition: Definition, mapping: Mapping) -> Iterator[Problem]:
+    """Yield each value asked for that no value map can give."""
+    activities = [one for part in mapping.crm.values() for one in part.activities]
+    for place, name, wanted in conditions(definition):
+        if place[3] == "person":
+            sources = _sources_of(name, mapping)
+        else:
+            kinds = definition.rules[int(place[2])].activity or ()
+            sources = [a.attributes[name] for a in activities if a.kind in kinds and name in a.attributes]
+        if not sources or not all(source.values in mapping.values for source in sources):
+            continue    # as the CRM has it: anything may come
+        given = {ours for source in sources for ours, _ in mapping.rows(source.values)}
+        tables = ", ".join(sorted({f"[values.{source.values}]" for source in sources}))
+        for key, values in (("any_of", wanted.any_of), ("none_of", wanted.none_of)):
+            for value in values or ():
+                if str(value) not in given:
+                    yield Problem(
+                        (*place, key), f"{tables} never gives {name} = {value!r}{suggestion(str(value), given)}",
+                    )
+
+
+def _sources_of(attribute: str, mapping: Mapping) -> list[FieldSource]:
+    head, dot, name = attribute.partition(".")
+    if head == "account" and dot:
+        accounts = [part.accounts for part in mapping.crm.values() if part.accounts is not None]
+        return [one.fields[name] for one in accounts if name in one.fields]
+    people = [people for part in mapping.crm.values() for people in part.people.values()]
+    return [one.fields[attribute] for one in people if attribute in one.fields]
