@@ -35,6 +35,12 @@ class Stage(StrEnum):
         return _STAGE_RANKS[self]
 
 
+OVERRIDE = "override"
+"""The attribute by which a person in the CRM decides who is an MQL; anything but these two words decides nothing."""
+MAKE_MQL = "mql"
+NEVER_MQL = "not_mql"
+OVERRIDES = (MAKE_MQL, NEVER_MQL)
+
 _STAGE_RANKS = {
     Stage.INQUIRY: 0, Stage.RECYCLED: 0, Stage.MQL: 1, Stage.SAL: 2, Stage.SQL: 3, Stage.WON: 4, Stage.LOST: 4,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,11 @@ LIVE_NEEDS = {
 
 for name in [name for name in os.environ if name.startswith("MQL_")]:
     del os.environ[name]
+
+# Where bytecode is switched off, every worker and every `mql` that a test starts would compile all modules again: a
+# quarter of the whole time. pytest's workers and what they start inherit this.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def live_crms() -> list[str]:

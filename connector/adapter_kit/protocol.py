@@ -77,7 +77,12 @@ class AccountCheck:
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """A field our product needs in the CRM, for `setup`."""
+    """A field our product needs in the CRM, for `setup`.
+
+    Attributes:
+        choices: What people choose from where the type is `choice`: each value with its label, in order. Without any,
+            a choice is free text, whose values are ours to know.
+    """
 
     stream: str
     name: str
@@ -85,6 +90,7 @@ class FieldSpec:
     type: FieldType
     is_unique: bool = False
     is_long: bool = False
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 class StreamRequest(NamedTuple):

@@ -198,7 +198,12 @@ def estimate(company: str, /, *, json: Json = False) -> int:
     return 1 if any(estimate.error for estimate in estimates) else 0
 
 
-app.command("connector.cli.explain:explain")
-app.command("connector.cli.people:people")
-app.command("connector.cli.score:score")
-app.command("connector.cli.definition:definition")
+# The list of commands says what these do without importing them.
+app.command("connector.cli.explain:explain", help="Show one person: every reason with its points, and what is missing.")
+app.command("connector.cli.people:people", help="List people: their records in all CRMs, and what was set aside.")
+app.command("connector.cli.score:score",
+            help="Show somebody's score as of a moment, with every reason; the same whenever it is asked for.")
+app.command("connector.cli.definition:definition",
+            help="Tell what makes an MQL (show), what publishing would change (diff), put it in force (publish), "
+                 "list it (history).\n\nScores are judged by the definition published last; an edited mapping file "
+                 "changes nothing until it is published.")

@@ -16,11 +16,10 @@ from connector.core.lifecycle import (
     DISQUALIFIED,
     HANDED_OFF,
     HELD_BACK,
-    MAKE_MQL,
     MISSING,
-    OVERRIDE,
 )
 from connector.mapping.definition import Definition
+from connector.records import MAKE_MQL, OVERRIDE
 from connector.reports.explain import Explanation
 from connector.reports.explain import explain as ask
 

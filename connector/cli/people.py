@@ -63,6 +63,8 @@ def show_people(out: Console, company: str, listed: People, mapping: Mapping) ->
         out.print(f"  company: {safe(account_line(person))}")
     more = "; there are more: --limit, --find" if listed.is_cut else ""
     out.print(f"{len(listed.entries):,} of {listed.total_count:,} people of {safe(company)}{more}")
+    if not listed.total_count:
+        out.print(f"nothing is pulled yet, or nobody was found in it: mql sync {safe(company)}")
 
 
 def show_conflicts(out: Console, company: str, found: list[Conflict], limit: int) -> None:
@@ -149,7 +151,7 @@ def account_line(person: Person) -> str:
     if person.account is not None:
         match = person.account
         by = f"{match.matched_by} {match.evidence}".strip()
-        return f"{match.attributes.get('name') or '?'} ({match.key}), by {by}"
+        return f"{' '.join(str(match.attributes.get('name') or '?').split())} ({match.key}), by {by}"
     if person.account_doubt is not None:
         doubt = person.account_doubt
         return f"none: several by {doubt.matched_by} {doubt.evidence}: {', '.join(map(str, doubt.candidates))}"

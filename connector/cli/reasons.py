@@ -84,7 +84,6 @@ def _worked_out(reason: Reason, score: Score, mapping: Mapping) -> str:
 
 def _cut_line(cut: Cut) -> str:
     at_most = "at most" if cut.lost_points > 0 else "at least"
-    return (
-        f"{cut.label} gives {at_most} {points(cut.limit_points)}: {points(abs(cut.lost_points))} points of "
-        f"{cut.reason_count} more were cut"
-    )
+    reasons = "1 reason" if cut.reason_count == 1 else f"{cut.reason_count} reasons"
+    lost = points(abs(cut.lost_points))
+    return f"{cut.label} gives {at_most} {points(cut.limit_points)}: {lost} points of {reasons} were cut"

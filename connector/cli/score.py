@@ -12,7 +12,7 @@ from connector.cli.opening import Json, open_company
 from connector.cli.people import account_as_json, account_doubt_as_json, account_line
 from connector.cli.reasons import cuts_as_json, points_as_json, reason_as_json, show_reasons
 from connector.cli.show import console, name_line, safe
-from connector.core.lifecycle import MAKE_MQL, OVERRIDE
+from connector.records import MAKE_MQL, OVERRIDE
 from connector.reports.score import ScoreAt, score_at
 
 

@@ -14,11 +14,11 @@ from rich.markup import escape
 
 from connector.mapping.model import Mapping
 from connector.pipeline.budget import CallCount, CrmEstimate
-from connector.pipeline.check import CrmCheck
+from connector.pipeline.check import SETUP_REMEDY, CrmCheck, setup_helps
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import Change, ChangeKind, Document, Person, Value
+from connector.records import OVERRIDES, Change, ChangeKind, Document, Person, Value
 from connector.reports.unmatched import Unmatched
 
 _WIDE = 240
@@ -72,8 +72,8 @@ def show_check(out: Console, company: str, found: CrmCheck, credential: str) -> 
         out.print(f"    {safe(problem)}")
     for notice in found.notices:
         out.print(f"    [yellow]·[/] {safe(notice)}")
-    if any("write_back" in problem and "no field" in problem for problem in found.problems):
-        out.print(f"    `mql setup {company}` creates the fields we write.")
+    if setup_helps(found.problems):
+        out.print(f"    {SETUP_REMEDY.format(company=company)}.")
 
 
 def show_unmatched(out: Console, company: str, unmatched: list[Unmatched]) -> None:
@@ -82,7 +82,8 @@ def show_unmatched(out: Console, company: str, unmatched: list[Unmatched]) -> No
         told = sorted(group, key=lambda found: -found.record_count)
         shown = ", ".join(f"{safe(found.value)} ({found.record_count})" for found in told[:_SHOWN_VALUES])
         more = f" and {len(told) - _SHOWN_VALUES} more" if len(told) > _SHOWN_VALUES else ""
-        out.print(f"  {company}: {attribute} has values that \\[values.{table}] does not know: {shown}{more}")
+        unknown = f"that \\[values.{table}] does not know" if table else f"other than {' and '.join(OVERRIDES)}"
+        out.print(f"  {company}: {attribute} has values {unknown}: {shown}{more}")
 
 
 def show_unused(out: Console, company: str, unused: list[str]) -> None:
@@ -235,7 +236,8 @@ def name_line(person: Person, mapping: Mapping) -> str:
     names = [str(attributes.get(key) or "") for key in order]
     name = " ".join(n for n in names if n) or (person.emails[0] if person.emails else "?")
     company = attributes.get("company_name")
-    return safe(f"{name}, {company}" if company else name)
+    # A line break in a name would begin a line that looks like ours.
+    return safe(" ".join((f"{name}, {company}" if company else name).split()))
 
 
 def _value(value: Value) -> str:

@@ -53,7 +53,7 @@ _NO_NAMES = frozenset({
     "なし", "無し", "無", "個人", "個人事業主", "フリーランス", "不明", "未定", "未設定", "無所属", "無職", "学生",
     "自営業", "テスト", "na", "none", "null", "nil", "unknown", "individual", "selfemployed", "freelance",
     "freelancer", "private", "personal", "student", "test", "notprovided", "tbd", "company", "mycompany", "retired",
-    "unemployed", "home", "self",
+    "unemployed", "home", "self", "株", "有",
 })
 """What people write who have no company, in comparable form. Our choice."""
 
@@ -96,10 +96,12 @@ def _without_forms(name: str) -> str:
 
 def _without_japanese(name: str) -> str:
     name = _JAPANESE_SHORT.sub("", name).strip()
+    if name in _JAPANESE_FORMS:    # `一般社団法人` is no company called `一般`
+        return name
     for form in _JAPANESE_FORMS:
-        if name.startswith(form) and len(name) > len(form):
+        if name.startswith(form):
             return name.removeprefix(form).strip()
-        if name.endswith(form) and len(name) > len(form):
+        if name.endswith(form):
             return name.removesuffix(form).strip()
     return name
 

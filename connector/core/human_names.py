@@ -53,11 +53,19 @@ def are_clearly_different(names: tuple[str, str], others: tuple[str, str]) -> bo
 
 
 def name_parts(contact: Contact) -> tuple[str, str]:
-    """Return family and given name as they are compared: letters alone, kanji in one form, hiragana as katakana."""
+    """Return family and given name as they are compared: letters alone, kanji in one form, hiragana as katakana.
+
+    Where the whole name stands in the field of one part, it is taken apart at its first space.
+    """
     told = (contact.attributes.get("last_name"), contact.attributes.get("first_name"))
-    folded = (unicodedata.normalize("NFKC", str(part or "")[:_LONGEST]).casefold() for part in told)
-    family, given = ("".join(c for c in fold_kanji(part).translate(_TO_KATAKANA) if c.isalpha()) for part in folded)
-    return family, given
+    family, given = (unicodedata.normalize("NFKC", str(part or "")[:_LONGEST]).casefold().strip() for part in told)
+    if not (family and given):
+        family, _, given = (family or given).partition(" ")
+    return _comparable(family), _comparable(given)
+
+
+def _comparable(part: str) -> str:
+    return "".join(c for c in fold_kanji(part).translate(_TO_KATAKANA) if c.isalpha())
 
 
 def _differ(one: str, other: str) -> bool:

@@ -10,13 +10,7 @@ from connector.core.identity import home_records
 from connector.core.normalize import fold, text_of
 from connector.mapping.definition import Definition
 from connector.mapping.model import Mapping
-from connector.records import Decision, Person, Score, Stage
-
-OVERRIDE = "override"
-"""The attribute by which a person in the CRM decides: `mql` or `not_mql`; any other value decides nothing."""
-
-MAKE_MQL = "mql"
-NEVER_MQL = "not_mql"
+from connector.records import MAKE_MQL, NEVER_MQL, OVERRIDE, OVERRIDES, Decision, Person, Score, Stage
 
 STOPPING_STAGES = {
     Stage.MQL: "already_mql",
@@ -121,7 +115,7 @@ def next_state(state: PersonState, decision: Decision) -> PersonState:
 def override_of(person: Person) -> str:
     """Return what a person in the CRM decided about this one: `mql`, `not_mql`, or empty for nothing."""
     word = fold(text_of(person.attributes.get(OVERRIDE)))
-    return word if word in (MAKE_MQL, NEVER_MQL) else ""
+    return word if word in OVERRIDES else ""
 
 
 def missing_required(person: Person, definition: Definition) -> tuple[str, ...]:

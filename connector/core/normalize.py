@@ -21,7 +21,7 @@ from connector.core.identity import normalize_email
 from connector.mapping.load import history_of
 from connector.mapping.model import AccountMapping, ActivityMapping, FieldSource, PeopleStream
 from connector.mapping.model import Mapping as CompanyMapping
-from connector.records import Activity, Contact, RecordKey, Stage, StageMove, Value
+from connector.records import OVERRIDE, OVERRIDES, Activity, Contact, RecordKey, Stage, StageMove, Value
 
 MAX_COUNTED = 500
 """Of a counter only so many newest steps become activities: enough for any rule, bounded for any account."""
@@ -60,6 +60,11 @@ def text_of(value: Any) -> str:
 
 
 @lru_cache(maxsize=1024)
+def is_unticked(value: Value) -> bool:
+    """Tell whether a value is that of an empty check box: in `override` it is no word, and not an unknown one."""
+    return fold(text_of(value)) == "false"
+
+
 def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Compile patterns, in which `*` stands for any text, to a test on folded text. Empty text never matches."""
     # A table of titles has hundreds of patterns, nearly all with a star at an end only: for those plain comparing is
@@ -155,14 +160,14 @@ class _Domains:
 class _FieldReader:
     """One CRM field read as one attribute: from the CRM's value to ours.
 
-    `unsubscribed` and `stage` have a meaning to the core where they are a person's.
+    `unsubscribed`, `stage` and `override` have a meaning to the core where they are a person's.
     """
 
     def __init__(
         self, name: str, source: FieldSource, table: _Table | None, *, of_person: bool = True, field: str = "",
     ) -> None:
         self._name = name
-        self._meaning = name if of_person and name in ("unsubscribed", "stage") else ""
+        self._meaning = name if of_person and name in ("unsubscribed", "stage", OVERRIDE) else ""
         self._source = source
         self.field = field or source.field
         self._table = table
@@ -174,7 +179,7 @@ class _FieldReader:
         """Return our value and the problem with it, empty when there is none."""
         name, field = self._name, self.field
         if value is True or value is False:
-            if self._table is None and self._meaning != "stage":
+            if self._table is None and self._meaning not in ("stage", OVERRIDE):
                 return value, ""
         elif isinstance(value, str):
             value = value.strip()
@@ -185,10 +190,15 @@ class _FieldReader:
         if self._meaning == "unsubscribed" and self._table is None:
             return {"true": True, "false": False}.get(fold(text_of(value)), value), ""
         found = self.translate(value)
+        if self._meaning == OVERRIDE and is_unticked(value) and found in (None, value):
+            return None, ""
         if found is None:
             return None, f"{name}: field {field} has a value that [values.{self._source.values}] does not know"
         if self._meaning == "stage" and _stage(found) is None:
             return None, f"{name}: field {field} gives no stage of ours"
+        if self._meaning == OVERRIDE:
+            word = fold(text_of(found))
+            return (word, "") if word in OVERRIDES else (None, f"{name}: field {field} gives none of our words")
         return found, ""
 
     def translate(self, value: Value) -> Value:

@@ -9,11 +9,21 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from connector.core.lifecycle import MAKE_MQL
 from connector.core.normalize import fold
 from connector.core.words import Words, number, words_of
 from connector.mapping.model import Mapping
-from connector.records import Activity, ActivityKind, Contact, Decision, Document, Person, Reason, Section, Value
+from connector.records import (
+    MAKE_MQL,
+    Activity,
+    ActivityKind,
+    Contact,
+    Decision,
+    Document,
+    Person,
+    Reason,
+    Section,
+    Value,
+)
 
 MAX_LINE_LENGTH = 200
 MAX_SECTION_LINES = 10

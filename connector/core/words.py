@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from connector.records import ActivityKind
+from connector.records import MAKE_MQL, NEVER_MQL, ActivityKind
 
 
 def number(value: float) -> str:
@@ -36,6 +36,8 @@ class Japanese:
     nobody: str = "ご担当者様"
     fit_alone: str = "属性だけで基準に達しました。"
     by_person: str = "CRMでの人の判断でMQLにしました。"
+    override: str = "MQLの判断（担当者）"
+    overrides: tuple[tuple[str, str], ...] = ((MAKE_MQL, "MQLにする"), (NEVER_MQL, "MQLにしない"))
     unsubscribed: str = "配信停止中のお客様です。メールは送らず、電話で連絡してください。"
     unreachable: str = "電話もメールも分かりません。まず連絡先を調べてください。"
     headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {
@@ -165,6 +167,8 @@ class English:
     nobody: str = "unnamed contact"
     fit_alone: str = "Who they are was enough to qualify."
     by_person: str = "A person in the CRM decided that this is an MQL."
+    override: str = "MQL decision (by a person)"
+    overrides: tuple[tuple[str, str], ...] = ((MAKE_MQL, "Make MQL"), (NEVER_MQL, "Never MQL"))
     unsubscribed: str = "They have opted out of e-mail: call, do not write."
     unreachable: str = "Neither phone nor e-mail is known: find a way to reach them first."
     headings: Mapping[ActivityKind, str] = field(default_factory=lambda: {

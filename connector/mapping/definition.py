@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StrictBool, model_validator
 
 from connector.mapping.parts import Number, OneOrMore, Part, Patterns
 from connector.records import POINT_DECIMALS, ActivityKind
@@ -17,16 +17,25 @@ from connector.records import POINT_DECIMALS, ActivityKind
 LONGEST_DAYS = 36_525
 """A century: nothing about leads is longer, and what is worked out for every day stays small."""
 
-Points = Annotated[Number, Field(ge=-1_000_000, le=1_000_000)]
-Days = Annotated[Number, Field(gt=0, le=LONGEST_DAYS)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
-Label = Annotated[str, Field(min_length=1)]
-
 
 def _whole_hundredths(value: float) -> float:
     if round(value, POINT_DECIMALS) != value:
         raise ValueError(f"{value:g} has more than {POINT_DECIMALS} decimals; points are counted in hundredths")
     return value
+
+
+Points = Annotated[Number, Field(ge=-1_000_000, le=1_000_000), AfterValidator(_whole_hundredths)]
+Days = Annotated[Number, Field(gt=0, le=LONGEST_DAYS)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
+
+
+def _has_letters(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; people read it")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_has_letters)]
 
 
 class Condition(Part):
@@ -48,7 +57,7 @@ class Condition(Part):
     any_of: OneOrMore | None = None
     none_of: OneOrMore | None = None
     contains: Patterns | None = None
-    regex: Label | None = None
+    regex: Annotated[str, Field(min_length=1)] | None = None
     at_least: Number | None = None
     at_most: Number | None = None
     above: Number | None = None
@@ -133,17 +142,13 @@ class Rule(Part):
     title: Patterns | None = None
     where: Conditions | None = None
     within_days: Days | None = None
-    times: Annotated[int, Field(ge=2, le=1_000)] | None = None
+    times: Annotated[int, Strict(), Field(ge=2, le=1_000)] | None = None
     in_days: Days | None = None
     occurrence: Literal["every", "first", "last"] | None = None
     decay: Decay | None = None
     max_points: Annotated[Points, Field(gt=0)] | None = None
     min_points: Annotated[Points, Field(lt=0)] | None = None
     group: Identifier | None = None
-
-    _points_are_hundredths = field_validator("points", "max_points", "min_points")(
-        lambda value: value if value is None else _whole_hundredths(value)
-    )
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Rule:
@@ -201,10 +206,6 @@ class Group(Part):
     label: Label
     max_points: Points | None = None
     min_points: Points | None = None
-
-    _points_are_hundredths = field_validator("max_points", "min_points")(
-        lambda value: value if value is None else _whole_hundredths(value)
-    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Group:

@@ -33,7 +33,7 @@ class File:
         """Where each key stands; read when it is asked for, for that is when something is wrong."""
         from connector.mapping.lines import lines_of
 
-        return lines_of(self.path.read_text(encoding="utf-8"))
+        return lines_of(self.path.read_text(encoding="utf-8-sig"))
 
     def line_of(self, place: Place) -> int:
         """Return the line of a place, or of what holds it where it has none; 0 without any."""

@@ -58,6 +58,15 @@ class Excluded(Part):
     staff_domains: tuple[str, ...] = ()
     competitor_domains: tuple[str, ...] = ()
 
+    @field_validator("staff_domains", "competitor_domains")
+    @classmethod
+    def _are_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        for domain in domains:
+            bare = domain.rpartition("@")[2].rpartition("//")[2].removeprefix("*.").partition("/")[0].strip().strip(".")
+            if bare != domain:
+                raise ValueError(f"{domain!r} is no domain, so it would hold nobody back; write {bare!r}")
+        return domains
+
 
 class Handoff(Part):
     """How an MQL reaches sales."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 Place = tuple[str | int, ...]
 """Where something stands in a file: keys, and in arrays numbers from 0, as in `("definition", "rules", 2, "id")`."""
@@ -20,7 +20,18 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, Scalar) else value
 
 
-OneOrMore = Annotated[tuple[Scalar, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+def _can_be_compared(values: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    for value in values:
+        if isinstance(value, int | float) and not abs(value) <= _LARGEST:    # nor is "not a number"
+            raise ValueError("holds a number that nothing can be equal to")
+    return values
+
+
+_LARGEST = 1e300
+
+OneOrMore = Annotated[
+    tuple[Scalar, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_can_be_compared),
+]
 """One value, or a list of values of which any will do."""
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

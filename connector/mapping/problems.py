@@ -17,6 +17,17 @@ from connector.errors import ConfigError
 from connector.mapping.parts import Place
 
 MISSING = "is missing"
+
+_IN_TOML = {
+    "tuple_type": "must be a list, [ ... ]; tables in a list are written [[...]]",
+    "dict_type": "must be a table, such as { name = ... }",
+    "model_type": "must be a table, such as { name = ... }",
+    "string_type": "must be a text in quotes",
+    "float_type": "must be a number, without quotes",
+    "int_type": "must be a whole number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+}
+"""What pydantic tells in the words of Python, by its own name for it."""
 _SHOWN_NAMES = 40
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
@@ -40,7 +51,9 @@ def read_toml(path: Path, *, what: str, hint: str) -> dict[str, Any]:
         ConfigError: It is missing, unreadable, not UTF-8 or not TOML (with line and column).
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows' editors put a mark before the first character, which is no part of the text.
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such {what}"], hint=hint) from None
     except UnicodeDecodeError as error:
@@ -49,7 +62,19 @@ def read_toml(path: Path, *, what: str, hint: str) -> dict[str, Any]:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"], hint=hint) from None
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line (\d+)", str(error))
-        raise ConfigError([f"{path}{f':{at[1]}' if at else ''}: is not TOML: {error}"]) from None
+        advice = _advice(str(error), text.splitlines()[int(at[1]) - 1:][:1]) if at else ""
+        raise ConfigError([f"{path}{f':{at[1]}' if at else ''}: is not TOML: {error}{advice}"]) from None
+
+
+def _advice(error: str, lines: list[str]) -> str:
+    """Return what most often is meant where TOML ends: the input method was left on, or a bracket is missing."""
+    bare = re.sub(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*', "", lines[0]) if lines else ""
+    wide = next((character for character in bare if not character.isascii()), "")
+    if wide:
+        return f"; {wide!r} stands outside quotes, where only half-width letters, digits, signs and quotes may"
+    if error.startswith("Cannot declare ("):
+        return "; a table of which there are several is written in two brackets, as in [[definition.rules]]"
+    return ""
 
 
 def problems_of(error: ValidationError, place: str, model: type[BaseModel]) -> list[str]:
@@ -78,6 +103,10 @@ def refused(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
                 text = MISSING
             case "enum" | "literal_error":
                 text = item["msg"] + _closest(item["input"], item["ctx"]["expected"])
+            case kind if kind in _IN_TOML:
+                text = _IN_TOML[kind]
+            case "too_short" if item["ctx"]["min_length"] == 1:
+                text = "is empty; write what it is about, or take it out"
             case _:
                 text = item["msg"].removeprefix("Value error, ")
         problems.append(Problem(place, text))

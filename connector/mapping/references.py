@@ -9,7 +9,7 @@ from connector.mapping.model import DERIVED_ATTRIBUTES, CrmMapping, FieldSource,
 from connector.mapping.parts import Place
 from connector.mapping.problems import Problem, suggestion
 from connector.mapping.soundness import Lost, conditions, is_lost
-from connector.records import ActivityKind
+from connector.records import OVERRIDE, OVERRIDES, ActivityKind, Stage
 
 
 def unknown_names(mapping: Mapping, lost: Lost = frozenset()) -> Iterator[Problem]:
@@ -23,6 +23,8 @@ def unknown_names(mapping: Mapping, lost: Lost = frozenset()) -> Iterator[Proble
             yield from _unknown_targets(mapping, crm, part)
         if not is_lost(lost, "crm", "*", "activities"):
             yield from _unknown_twins(mapping, crm, part)
+    yield from _unknown_overrides(mapping)
+    yield from _unknown_stages(mapping)
 
 
 def unsupported(definition: Definition, mapping: Mapping, lost: Lost = frozenset()) -> Iterator[Problem]:
@@ -47,6 +49,33 @@ def _sources(crm: str, part: CrmMapping) -> Iterator[tuple[Place, FieldSource]]:
     for number, activity in enumerate(part.activities):
         for name, source in activity.attributes.items():
             yield ("crm", crm, "activities", number, "attributes", name), source
+
+
+def _unknown_overrides(mapping: Mapping) -> Iterator[Problem]:
+    """Yield each row of an `override`'s value map that gives a word which decides nothing."""
+    people = [people for part in mapping.crm.values() for people in part.people.values()]
+    tables = {one.fields[OVERRIDE].values: None for one in people if OVERRIDE in one.fields}
+    rows = [
+        (("values", table, number, ours), ours)
+        for table in tables for number, layer in enumerate(mapping.values.get(table, ())) for ours in layer
+    ]
+    for place, ours in rows:
+        if ours not in OVERRIDES:
+            known = suggestion(ours, OVERRIDES)
+            yield Problem(place, f"is a row for {OVERRIDE!r}, which has {' and '.join(OVERRIDES)} alone{known}")
+
+
+def _unknown_stages(mapping: Mapping) -> Iterator[Problem]:
+    """Yield each row of a `stage`'s value map that gives no stage: who is in it would pass for a new lead."""
+    people = [people for part in mapping.crm.values() for people in part.people.values()]
+    tables = {one.fields["stage"].values: None for one in people if "stage" in one.fields}
+    stages = [stage.value for stage in Stage]
+    for table in tables:
+        for number, layer in enumerate(mapping.values.get(table, ())):
+            for ours in layer:
+                if ours not in stages:
+                    known = suggestion(ours, stages)
+                    yield Problem(("values", table, number, ours), f"is a row for 'stage' and no stage{known}")
 
 
 def _unknown_targets(mapping: Mapping, crm: str, part: CrmMapping) -> Iterator[Problem]:
@@ -137,9 +166,10 @@ def _unknown_values(definition: Definition, mapping: Mapping) -> Iterator[Proble
         tables = ", ".join(sorted({f"[values.{source.values}]" for source in sources}))
         for key, values in (("any_of", wanted.any_of), ("none_of", wanted.none_of)):
             for value in values or ():
-                if str(value) not in given:
+                spelled = str(value).lower() if isinstance(value, bool) else str(value)
+                if spelled.strip() and spelled not in given:
                     yield Problem(
-                        (*place, key), f"{tables} never gives {name} = {value!r}{suggestion(str(value), given)}",
+                        (*place, key), f"{tables} never gives {name} = {value!r}{suggestion(spelled, given)}",
                     )
 
 

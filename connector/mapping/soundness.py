@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -39,6 +40,9 @@ def contradictions(definition: Definition, lost: Lost = frozenset()) -> Iterator
         yield from _out_of_reach(definition)
     for place, _, wanted in conditions(definition):
         yield from _impossible(place, wanted)
+    for number, rule in enumerate(definition.rules):
+        if not all(map(str.strip, rule.title or ("*",))):
+            yield Problem(("definition", "rules", number, "title"), "nothing is like an empty text; take it out")
 
 
 def conditions(definition: Definition) -> Iterator[tuple[Place, str, Condition]]:
@@ -120,6 +124,7 @@ def _line(definition: Definition, lost: Lost) -> Iterator[Problem]:
 
 
 def _tiers(matrix: Matrix) -> Iterator[Problem]:
+    is_clear = True
     for side, tiers in (("fit", matrix.fit), ("engagement", matrix.engagement)):
         place: Place = ("definition", "matrix", side)
         by_points: dict[float, str] = {}
@@ -135,6 +140,7 @@ def _tiers(matrix: Matrix) -> Iterator[Problem]:
         starts = list(by_points.values())
         points = list(by_points)
         if len({a > b for a, b in pairwise(points)}) > 1:
+            is_clear = False
             yield Problem(
                 place,
                 f"the grades {', '.join(starts)} go up and down in points; write them from the best to the lowest",
@@ -142,6 +148,7 @@ def _tiers(matrix: Matrix) -> Iterator[Problem]:
     cells = [f + e for f in (*matrix.fit, "-") for e in (*matrix.engagement, "-")]
     unclear = sorted({cell for cell in cells if cells.count(cell) > 1})
     if unclear:
+        is_clear = False
         yield Problem(
             ("definition", "matrix"), f"{', '.join(unclear)} may be two different cells; name the grades otherwise",
         )
@@ -150,6 +157,20 @@ def _tiers(matrix: Matrix) -> Iterator[Problem]:
             yield Problem(
                 ("definition", "matrix", "mql", number), f"there is no cell {cell!r}{suggestion(cell, cells[:-1])}",
             )
+        elif is_clear and (better := [one for one in _better(matrix, cell) if one not in matrix.mql]):
+            yield Problem(
+                ("definition", "matrix", "mql", number),
+                f"{cell} makes an MQL and {', '.join(better)} with more points not: who gains points would lose it; "
+                f"add {', '.join(better)}",
+            )
+
+
+def _better(matrix: Matrix, cell: str) -> list[str]:
+    """Return the cells that are as good as this one on one side and better on the other, or better on both."""
+    fits, engagements = ([*sorted(side, key=lambda one: -side[one]), "-"] for side in (matrix.fit, matrix.engagement))
+    mine = next((f, e) for f, fit in enumerate(fits) for e, one in enumerate(engagements) if fit + one == cell)
+    better = [fit + one for fit in fits[:mine[0] + 1] for one in engagements[:mine[1] + 1]]
+    return [one for one in better if one != cell]
 
 
 def _out_of_reach(definition: Definition) -> Iterator[Problem]:
@@ -179,6 +200,11 @@ def _impossible(place: Place, wanted: Condition) -> Iterator[Problem]:
         yield Problem(place, "asks nothing; give a value, a list of values, or a test such as { known = true }")
     if wanted.known is False and len(wanted.model_dump(exclude_none=True)) > 1:
         yield Problem((*place, "known"), "what has no value meets no other test; take this one or the others out")
+    for key in ("any_of", "none_of", "contains"):
+        if any(isinstance(one, str) and not one.strip() for one in getattr(wanted, key) or ()):
+            yield Problem(
+                (*place, key), "an empty text is no value; for what has none write { known = false }, else take it out",
+            )
     if wanted.any_of is not None and wanted.none_of is not None and set(wanted.any_of) <= set(wanted.none_of):
         yield Problem((*place, "none_of"), "leaves nothing of any_of")
     for low, high in (("at_least", "at_most"), ("at_least", "below"), ("above", "at_most"), ("above", "below")):
@@ -199,6 +225,15 @@ def _bad_regex(place: Place, regex: str) -> Iterator[Problem]:
 
     if len(regex) > LONGEST_REGEX:
         yield Problem(place, f"has {len(regex)} characters; {LONGEST_REGEX} is the most")
+        return
+    folded = unicodedata.normalize("NFKC", regex)
+    if folded != regex:
+        strange = next((c for c in regex if unicodedata.normalize("NFKC", c) != c), regex)
+        usual = unicodedata.normalize("NFKC", strange)
+        remedy = f"\\{usual}" if len(usual) == 1 and usual in ".^$*+?()[]{}|\\" else usual
+        yield Problem(
+            place, f"{strange!r} is never found, since texts are compared in their usual width; write {remedy!r}",
+        )
         return
     nothing = pl.Series([""])
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from connector.adapter_kit.protocol import Adapter, FieldInfo, FieldSpec, FieldType
+from connector.core.words import words_of
 from connector.errors import (
     AccessDeniedError,
     ApiChangedError,
@@ -26,6 +27,7 @@ from connector.pipeline.drift import drift_notices, is_listed, look
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.links import remember_place
 from connector.pipeline.position import read_fields
+from connector.records import OVERRIDE
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ FIGURES: dict[str, tuple[str, FieldType, bool]] = {
     "definition": ("MQL definition", "text", False),
 }
 """Our figures: label, type, and whether the text may be long; what `setup` creates where it is missing."""
+
+
+SETUP_REMEDY = "`mql setup {company}` creates the fields we write, and the one in which people decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,8 @@ def require_fields(company: Company) -> bool:
         raise errors[0]
     if problems:
         hint = f"`mql check {company.name}` looks again."
-        if any("write_back" in problem and "no field" in problem for problem in problems):
-            hint = f"`mql setup {company.name}` creates the fields we write; {hint}"
+        if setup_helps(problems):
+            hint = f"{SETUP_REMEDY.format(company=company.name)}; {hint}"
         raise ConfigError(problems, hint=hint)
     return not errors
 
@@ -129,11 +134,19 @@ def missing_fields(adapter: Adapter, part: CrmMapping, place: str) -> list[Missi
         except (AccessDeniedError, ApiChangedError) as error:
             found.append(Missing(stream, "", f"{place}: {stream}: {error}. {error.hint}".strip()))
             continue
-        found += [
-            Missing(stream, name, f"{place}: {stream} has no field {name!r}{_suggest(name, known)}")
-            for name in names if not _exists(name, known)
-        ]
+        decided_in = _override_fields(part, stream)
+        for name in names:
+            if not _exists(name, known):
+                where = f"{place}.people.{stream}.fields.{OVERRIDE}" if name in decided_in else place
+                line = f"{where}: {stream} has no field {name!r}{_suggest(name, known)}"
+                found.append(Missing(stream, name, line))
     return found
+
+
+def _override_fields(part: CrmMapping, stream: str) -> tuple[str, ...]:
+    """Return the fields of a stream in which people decide."""
+    people = part.people.get(stream)
+    return people.fields[OVERRIDE].fields if people is not None and OVERRIDE in people.fields else ()
 
 
 def write_back_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[str]:
@@ -155,6 +168,12 @@ def write_back_problems(adapter: Adapter, part: CrmMapping, place: str) -> list[
     return problems
 
 
+def setup_helps(problems: Iterable[str]) -> bool:
+    """Tell whether one of these lines is about a field that `setup` makes."""
+    ours = (".write_back.", f".{OVERRIDE}:")
+    return any("no field" in problem and any(key in problem for key in ours) for problem in problems)
+
+
 def remedy_if_named(company: str, names: Iterable[str], told: str) -> str:
     """Return what to do when a CRM's refusal names one of our own fields, to be put behind it; else nothing."""
     is_named = any(name in told for name in names)
@@ -162,14 +181,25 @@ def remedy_if_named(company: str, names: Iterable[str], told: str) -> str:
 
 
 def missing_figures(company: Company, *, create: bool) -> dict[str, list[FieldSpec]]:
-    """Return, by CRM, the fields our product writes that the account lacks; with `create`, they are made."""
+    """Return, by CRM, the fields our product writes or people decide in that the account lacks.
+
+    With `create`, they are made.
+    """
     missing = {}
+    words = words_of(company.mapping.language)
     for crm, part in company.mapping.crm.items():
         specs = [
             FieldSpec(stream, name, label, kind, is_long=is_long)
             for stream, write in part.write_back.items()
             for ours, name in write.fields.items()
             for label, kind, is_long in [FIGURES[ours]]
+        ]
+        # What a company has already for people's decisions is theirs, of whatever kind: the value map reads it.
+        specs += [
+            FieldSpec(stream, name, words.override, "choice", choices=words.overrides)
+            for stream in part.people
+            for name in _override_fields(part, stream)[:1]
+            if not _exists(name, {field.name: field for field in company.adapters[crm].discover_fields(stream)})
         ]
         missing[crm] = list(company.adapters[crm].setup(specs, create=create))
     return missing

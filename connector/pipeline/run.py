@@ -113,8 +113,8 @@ def sync(
         report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
         status, calls = "failed", call_counter(company)
         try:
-            company = begin_judging(company, lease)
-            _require_fields_once(company, lease)
+            _require_fields_once(begin_judging(company), lease)
+            company = begin_judging(company, lease)    # a file that cannot be used publishes nothing
             report.notices = draft_notices(company) + _first_load_notices(company, progress)
             report.pulled = pull(company, lease, progress, ask_all=ask_all)
             report.stopped = _stopped(company, report.pulled)

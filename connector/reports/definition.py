@@ -10,17 +10,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from connector.core.texts import plain
-from connector.core.words import number
 from connector.mapping.definition import Definition, Matrix, Rule
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.reports.definition_example import Example, example_of
 from connector.reports.definition_words import (
+    WHOLE,
     DefinitionWords,
     definition_words,
     tell_conditions,
     tell_how,
     tell_limits,
     tell_name,
+    tell_value,
     tell_what,
 )
 
@@ -168,7 +169,7 @@ def _how(rule: Rule, definition: Definition, words: DefinitionWords) -> str:
 
 
 def _joined(phrases: list[str], words: DefinitionWords) -> str:
-    return plain(words.also.join(phrases), 1_000)
+    return plain(words.also.join(phrases), WHOLE)
 
 
 def _groups(definition: Definition, words: DefinitionWords) -> Part | None:
@@ -189,7 +190,7 @@ def _exclusions(definition: Definition, words: DefinitionWords) -> Part | None:
 
 def _required(definition: Definition, words: DefinitionWords) -> Part | None:
     needs = tuple(plain(words.any_of([tell_name(name, words) for name in names])) for names in definition.required)
-    return Part(words.required, (words.comma.join(needs),)) if needs else None
+    return Part(words.required, (words.also.join(needs),)) if needs else None
 
 
 def _segments(definition: Definition, words: DefinitionWords) -> Part | None:
@@ -213,7 +214,7 @@ def _example(definition: Definition, mapping: CompanyMapping, words: DefinitionW
 
 
 def _who(example: Example, words: DefinitionWords) -> str:
-    person = [f"{tell_name(name, words)} {number(v) if isinstance(v, float) else v}"
-              for name, v in example.attributes.items()]
+    person = [f"{tell_name(name, words)} {tell_value(name, value, words)}"
+              for name, value in example.attributes.items() if value is not None]
     done = [f"{plain(rule.label)} ×{times}" if times > 1 else plain(rule.label) for rule, times in example.done]
     return plain(words.comma.join([*person, *done]), 1_000)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from connector.core.texts import plain
 from connector.core.words import number
 from connector.mapping.definition import Condition, Decay, Definition, Disqualifier, Group, Rule
-from connector.reports.definition_words import DefinitionWords, tell_conditions
+from connector.reports.definition_words import WHOLE, DefinitionWords, tell_conditions
 
 
 class KeyChange(NamedTuple):
@@ -43,10 +43,11 @@ def differences(before: Definition, after: Definition, words: DefinitionWords) -
     lists = {"rules", "groups", "disqualifiers", "version"}
     own = _changes(before, after, sorted(set(Definition.model_fields) - lists), words)
     for key in ("rules", "groups", "disqualifiers"):
-        orders = [[_name(one) for one in getattr(side, key)] for side in (before, after)]
-        kept = [[name for name in order if name in orders[0] and name in orders[1]] for order in orders]
+        orders = [list(_numbered(getattr(side, key))) for side in (before, after)]
+        kept = [[place for place in order if place in orders[0] and place in orders[1]] for order in orders]
         if kept[0] != kept[1]:
-            own.append(KeyChange(f"order of {key}", ", ".join(kept[0]), ", ".join(kept[1])))
+            told = [", ".join(name for name, _ in order) for order in kept]
+            own.append(KeyChange(f"order of {key}", told[0], told[1]))
     found = [Difference("changed", "definition", "", "", tuple(own))] if own else []
     found += _parts("rule", before.rules, after.rules, words)
     found += _parts("group", before.groups, after.groups, words)
@@ -60,16 +61,24 @@ def _parts(
     what: Literal["rule", "group", "disqualifier"], before: Sequence[_Part], after: Sequence[_Part],
     words: DefinitionWords,
 ) -> list[Difference]:
-    old, new = {_name(one): one for one in before}, {_name(one): one for one in after}
+    old, new = _numbered(before), _numbered(after)
     found = []
-    for name, one in {**old, **new}.items():
+    for place, one in {**old, **new}.items():
         keys = list(type(one).model_fields)
-        changes = tuple(_changes(old.get(name), new.get(name), keys, words))
+        changes = tuple(_changes(old.get(place), new.get(place), keys, words))
         if changes:
             kind: Literal["added", "removed", "changed"] = (
-                "added" if name not in old else "removed" if name not in new else "changed"
+                "added" if place not in old else "removed" if place not in new else "changed"
             )
-            found.append(Difference(kind, what, name, one.label, changes))
+            found.append(Difference(kind, what, place[0], one.label, changes))
+    return found
+
+
+def _numbered(parts: Sequence[_Part]) -> dict[tuple[str, int], _Part]:
+    """Return parts by name and, as disqualifiers may share one, which of that name each is."""
+    found: dict[tuple[str, int], _Part] = {}
+    for one in parts:
+        found[_name(one), sum(name == _name(one) for name, _ in found)] = one
     return found
 
 
@@ -79,7 +88,11 @@ def _name(one: _Part) -> str:
 
 def _changes(before: Any, after: Any, keys: Sequence[str], words: DefinitionWords) -> list[KeyChange]:
     values = [(key, getattr(before, key, None), getattr(after, key, None)) for key in keys]
-    return [KeyChange(key, _tell(a, words), _tell(b, words)) for key, a, b in values if a != b]
+    return [
+        KeyChange(key, _tell(a, words), _tell(b, words)) for key, a, b in values
+        # Of conditions `true` and `1` are equal, and ask for different things.
+        if a != b or (isinstance(a, dict) and repr(a) != repr(b))
+    ]
 
 
 def _tell(value: Any, words: DefinitionWords) -> str:
@@ -90,7 +103,7 @@ def _tell(value: Any, words: DefinitionWords) -> str:
         case Decay():
             return words.decay(value)
         case dict() if all(isinstance(one, Condition) for one in value.values()):
-            return plain(words.also.join(tell_conditions(value, words)), 1_000)
+            return plain(words.also.join(tell_conditions(value, words)), WHOLE)
         case dict():
             return ", ".join(f"{plain(key)} = {_tell(one, words)}" for key, one in value.items())
         case tuple():
@@ -98,5 +111,5 @@ def _tell(value: Any, words: DefinitionWords) -> str:
         case BaseModel():
             return "; ".join(f"{key}: {_tell(getattr(value, key), words)}" for key in type(value).model_fields)
         case bool() | str():
-            return plain(value)
+            return plain(value, WHOLE)
     return number(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -46,21 +46,30 @@ def example_of(definition: Definition, zone: ZoneInfo) -> Example | None:
         key=lambda rule: rule.points,
     )
     chosen: list[Rule] = []
-    example = _scored(definition, zone, attributes, chosen)
+    example, = _scored(definition, zone, attributes, [chosen])
     while able and len(chosen) < _MOST_RULES and not example.is_mql:
-        tries = (_scored(definition, zone, attributes, [*chosen, rule]) for rule in able)
-        found = next((one for one in tries if one.is_mql), None)
+        tries = _scored(definition, zone, attributes, [[*chosen, rule] for rule in able])
+        example = next((one for one in tries if one.is_mql), tries[-1])
         chosen.append(able.pop())
-        example = found or _scored(definition, zone, attributes, chosen)
     return example if example.score.reasons else None
 
 
-def _scored(definition: Definition, zone: ZoneInfo, attributes: Mapping[str, Value], rules: list[Rule]) -> Example:
-    person = Person("example", (), attributes, (), Stage.INQUIRY)
-    activities = [activity for number, rule in enumerate(rules) for activity in _deeds(rule, number)]
-    score = score_people([person], {"example": activities}, definition, _AT, zone)["example"]
-    is_mql = not score.disqualified_by and definition.qualifies(score.fit_points, score.engagement_points)
-    return Example(attributes, tuple((rule, rule.times or 1) for rule in rules), score, is_mql)
+def _scored(
+    definition: Definition, zone: ZoneInfo, attributes: Mapping[str, Value], done: Sequence[Sequence[Rule]],
+) -> list[Example]:
+    """Return somebody for each of these lists of what was done, all scored at once."""
+    people = [Person(str(number), (), attributes, (), Stage.INQUIRY) for number in range(len(done))]
+    activities = {
+        person.person_id: [activity for number, rule in enumerate(rules) for activity in _deeds(rule, number)]
+        for person, rules in zip(people, done)
+    }
+    scores = score_people(people, activities, definition, _AT, zone)
+    examples = []
+    for person, rules in zip(people, done):
+        score = scores[person.person_id]
+        is_mql = not score.disqualified_by and definition.qualifies(score.fit_points, score.engagement_points)
+        examples.append(Example(attributes, tuple((rule, rule.times or 1) for rule in rules), score, is_mql))
+    return examples
 
 
 def _deeds(rule: Rule, number: int) -> Iterator[Activity]:

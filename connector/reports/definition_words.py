@@ -11,6 +11,9 @@ from connector.mapping.definition import Condition, Decay, Definition, Group, Ru
 from connector.mapping.parts import Scalar
 from connector.records import ActivityKind
 
+WHOLE = 100_000
+"""Characters of one line in what people sign or compare: what the company's own file says is not cut."""
+
 
 @dataclass(frozen=True)
 class JapaneseDefinition:
@@ -48,8 +51,26 @@ class JapaneseDefinition:
         "department": "部署", "role": "役職", "job_title": "肩書き", "department_name": "部署名", "email": "メール",
         "email_domain": "メールのドメイン", "phone": "電話", "company_name": "会社名", "lead_source": "流入元",
         "unsubscribed": "配信停止", "staff": "自社の社員", "competitor": "競合他社", "last_name": "姓",
-        "first_name": "名", "stage": "段階", "account.name": "取引先名", "account.industry": "取引先の業種",
-        "account.employees": "取引先の従業員数", "account.type": "取引先の種別",
+        "first_name": "名", "stage": "ステージ", "attendance_seconds": "視聴時間（秒）",
+        "account.name": "取引先名", "account.industry": "取引先の業種", "account.employees": "取引先の従業員数",
+        "account.type": "取引先の種別",
+    })
+    called: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {
+        "role": {
+            "executive": "役員・経営層", "head": "部長級", "deputy_head": "次長・副部長級", "manager": "課長級",
+            "staff": "担当者", "assistant": "秘書・アシスタント", "student": "学生",
+        },
+        "department": {
+            "information_systems": "情報システム", "marketing": "マーケティング", "sales": "営業", "hr": "人事",
+            "accounting": "経理・財務", "legal": "法務", "purchasing": "購買", "research": "研究開発",
+            "manufacturing": "製造", "quality": "品質", "logistics": "物流", "product": "商品企画",
+            "management": "経営企画", "engineering": "技術・開発", "customer_service": "カスタマーサポート",
+            "general_affairs": "総務",
+        },
+        "stage": {
+            "inquiry": "引き合い", "mql": "MQL", "sal": "SAL（営業が受領）", "sql": "SQL（商談化）",
+            "won": "受注（既存顧客）", "lost": "失注", "recycled": "差し戻し",
+        },
     })
 
     def kind(self, kind: ActivityKind) -> str:
@@ -107,8 +128,12 @@ class JapaneseDefinition:
         return f"{name}が{'分かっている' if is_known else '分からない'}"
 
     def title_is(self, patterns: str) -> str:
-        """The activity's title."""
-        return f"件名が{patterns}"
+        """The activity's title; `*` is any text."""
+        return f"件名が{patterns}{'（*は任意の文字列）' if '*' in patterns else ''}"
+
+    def title_contains(self, texts: str) -> str:
+        """What stands in the activity's title."""
+        return f"件名に{texts}を含む"
 
     def within(self, days: float) -> str:
         """A window."""
@@ -120,7 +145,7 @@ class JapaneseDefinition:
 
     def occurrence(self, counts: str) -> str:
         """Which of them count."""
-        return {"every": "毎回", "first": "最初の1回だけ", "last": "最後の1回だけ"}[counts]
+        return {"every": "毎回", "first": "最初の1回だけ", "last": "最も新しい1回だけ"}[counts]
 
     def decay(self, decay: Decay) -> str:
         """How points fade."""
@@ -128,7 +153,9 @@ class JapaneseDefinition:
             return f"{number(decay.half_life_days)}日で半減"
         if decay.linear_days is not None:
             return f"{number(decay.linear_days)}日かけて均等に減り、なくなる"
-        return "、".join(f"{number(s.after_days)}日後から{number(s.factor * 100)}%" for s in decay.steps)
+        return "、".join(
+            f"{number(s.after_days)}日後から{f'{number(s.factor * 100)}%' if s.factor else '0点'}" for s in decay.steps
+        )
 
     def most(self, points: float) -> str:
         """A cap."""
@@ -222,7 +249,18 @@ class EnglishDefinition:
         "email_domain": "e-mail domain", "company_name": "company", "lead_source": "lead source", "staff": "own staff",
         "last_name": "last name", "first_name": "first name", "account.name": "account's name",
         "account.industry": "account's industry", "account.employees": "account's employees",
-        "account.type": "account's type",
+        "account.type": "account's type", "attendance_seconds": "seconds attended",
+    })
+    called: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {
+        "role": {"deputy_head": "deputy head"},
+        "department": {
+            "information_systems": "information systems", "hr": "HR", "customer_service": "customer service",
+            "general_affairs": "general affairs",
+        },
+        "stage": {
+            "mql": "MQL", "sal": "SAL (accepted by sales)", "sql": "SQL (in a deal)", "won": "won (a customer)",
+            "recycled": "sent back by sales",
+        },
     })
 
     def kind(self, kind: ActivityKind) -> str:
@@ -280,8 +318,12 @@ class EnglishDefinition:
         return f"{name} is {'known' if is_known else 'not known'}"
 
     def title_is(self, patterns: str) -> str:
-        """The activity's title."""
-        return f"its title is {patterns}"
+        """The activity's title; `*` is any text."""
+        return f"its title is {patterns}{' (* is any text)' if '*' in patterns else ''}"
+
+    def title_contains(self, texts: str) -> str:
+        """What stands in the activity's title."""
+        return f"its title contains {texts}"
 
     def within(self, days: float) -> str:
         """A window."""
@@ -293,7 +335,7 @@ class EnglishDefinition:
 
     def occurrence(self, counts: str) -> str:
         """Which of them count."""
-        return {"every": "every time", "first": "only the first", "last": "only the last"}[counts]
+        return {"every": "every time", "first": "only the first", "last": "only the newest"}[counts]
 
     def decay(self, decay: Decay) -> str:
         """How points fade."""
@@ -301,7 +343,10 @@ class EnglishDefinition:
             return f"halves in {_days(decay.half_life_days)}"
         if decay.linear_days is not None:
             return f"fades evenly to nothing in {_days(decay.linear_days)}"
-        return ", ".join(f"{number(s.factor * 100)}% after {_days(s.after_days)}" for s in decay.steps)
+        return ", ".join(
+            f"{f'{number(s.factor * 100)}%' if s.factor else 'nothing'} after {_days(s.after_days)}"
+            for s in decay.steps
+        )
 
     def most(self, points: float) -> str:
         """A cap."""
@@ -370,7 +415,7 @@ def definition_words(language: Literal["ja", "en"]) -> DefinitionWords:
 
 def tell_conditions(asked: Mapping[str, Condition], words: DefinitionWords) -> list[str]:
     """Return one phrase for each test; all of them must hold."""
-    return [phrase for name, wanted in asked.items() for phrase in _tests(tell_name(name, words), wanted, words)]
+    return [phrase for name, wanted in asked.items() for phrase in _tests(name, wanted, words)]
 
 
 def tell_name(name: str, words: DefinitionWords) -> str:
@@ -378,14 +423,22 @@ def tell_name(name: str, words: DefinitionWords) -> str:
     return words.attributes.get(name, name.replace("_", " "))
 
 
-def _tests(name: str, wanted: Condition, words: DefinitionWords) -> list[str]:
-    phrases = []
-    if wanted.any_of in ((True,), (False,)):
-        phrases.append(words.is_true(name, is_true=wanted.any_of == (True,)))
+def tell_value(name: str, value: Scalar, words: DefinitionWords) -> str:
+    """Return an attribute's value as people call it: a department, rank or stage in their words, others as they are."""
+    return words.called.get(name, {}).get(str(value), _text(value))
+
+
+def _tests(attribute: str, wanted: Condition, words: DefinitionWords) -> list[str]:
+    def told(values: Sequence[Scalar]) -> str:
+        return _values([v if isinstance(v, bool) else tell_value(attribute, v, words) for v in values], words)
+
+    phrases, name = [], tell_name(attribute, words)
+    if wanted.any_of is not None and len(wanted.any_of) == 1 and isinstance(wanted.any_of[0], bool):
+        phrases.append(words.is_true(name, is_true=wanted.any_of[0]))
     elif wanted.any_of is not None:
-        phrases.append(words.is_one(name, _values(wanted.any_of, words)))
+        phrases.append(words.is_one(name, told(wanted.any_of)))
     if wanted.none_of is not None:
-        phrases.append(words.is_none(name, _values(wanted.none_of, words)))
+        phrases.append(words.is_none(name, told(wanted.none_of)))
     if wanted.contains is not None:
         phrases.append(words.contains(name, _values(wanted.contains, words)))
     if wanted.regex is not None:
@@ -403,8 +456,16 @@ def tell_what(rule: Rule, words: DefinitionWords) -> list[str]:
         return tell_conditions(rule.person, words)
     phrases = [words.any_of([words.kind(kind) for kind in rule.activity or ()])]
     if rule.title is not None:
-        phrases.append(words.title_is(_values(rule.title, words)))
+        phrases.append(_title(rule.title, words))
     return phrases + tell_conditions(rule.where or {}, words)
+
+
+def _title(patterns: Sequence[str], words: DefinitionWords) -> str:
+    """Return what a title must be; `*price*` is a text in it."""
+    inner = [pattern[1:-1] for pattern in patterns if len(pattern) > 2 and pattern[0] == pattern[-1] == "*"]
+    if len(inner) == len(patterns) and not any("*" in text for text in inner):
+        return words.title_contains(_values(inner, words))
+    return words.title_is(_values(patterns, words))
 
 
 def tell_how(rule: Rule, definition: Definition, words: DefinitionWords) -> list[str]:

@@ -11,7 +11,7 @@ from connector.errors import ConnectorError
 from connector.mapping.definition import Rule
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.pipeline.company import Company
-from connector.pipeline.definitions import put_in_place
+from connector.pipeline.definitions import begin_judging
 from connector.pipeline.evaluate import Judged, look_at, read_owners, read_told
 from connector.pipeline.links import read_links
 from connector.records import RecordKey
@@ -53,9 +53,10 @@ def explain(company: Company, name: str) -> Explanation:
         name: What `find_person` takes: an address, a person's or a record's id.
 
     Raises:
+        ConfigError: The definition in force asks for what the mapping no longer gives: what it says would be wrong.
         ConnectorError: Nobody stored goes by it.
     """
-    company = put_in_place(company)
+    company = begin_judging(company)
     now = company.clock()
     person_id = require_person(company, name)
     judged = look_at(company, [person_id], now, read_owners(company))
@@ -87,7 +88,8 @@ def require_person(company: Company, name: str) -> str:
 def _nobody(company: Company) -> ConnectorError:
     return ConnectorError(
         f"{company.name} has nobody who goes by this",
-        hint=f"Name an address, or a person's or record's id. `mql sync {company.name}` pulls what is new.",
+        hint=f"Name an address, or a person's or record's id (mql people {company.name} --find NAME tells them). "
+             f"`mql sync {company.name}` pulls what is new.",
     )
 
 

@@ -30,6 +30,7 @@ from connector.store.codec import (
 )
 from connector.store.database import Database
 from connector.store.instants import to_micros
+from connector.store.merging import follow_merges
 from connector.store.people import forget_conflicts, mark_dirty
 from connector.store.planning import SET_CHANGE, UNSENT, WITHDRAWN
 from connector.store.records import GONE, forget_notes
@@ -161,6 +162,7 @@ class ErasingStore(Database):
         """
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
+            erasing = _with_parted(connection, company, crm, erasing)
             linked = _Linked(connection, company, crm, erasing.addresses)
             gone = {**erasing.records, **linked.gone}
             run_for_rows(connection, _FORGET_VERSIONS, [(company, *key) for key in (*gone, *linked.shared)])
@@ -265,6 +267,15 @@ def _forget_activities(
             ids.add(row.activity_id)
             subjects.add(row.subject)
     return ids, subjects
+
+
+def _with_parted(connection: Connection, company: str, crm: str, erasing: Erasing) -> Erasing:
+    """Return it with those too who were one person with somebody erased when something was written about both."""
+    about = select(outbox.c.person_id).where(
+        outbox.c.company == company, outbox.c.crm == crm, outbox.c.record.in_(each_of(map(str, erasing.records))),
+    ).distinct()
+    others = {follow_merges(connection, company, person_id) for person_id in connection.execute(about).scalars()}
+    return erasing._replace(lessened={*erasing.lessened, *others.difference(erasing.emptied)})
 
 
 def _empty_people(connection: Connection, company: str, person_ids: Collection[str]) -> None:

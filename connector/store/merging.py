@@ -17,7 +17,8 @@ from connector.store.planning import UNSENT
 from connector.store.rows import ChangeState
 from connector.store.schema import decisions, outbox, person_keys, persons
 
-_SENT = frozenset({ChangeState.SENDING, ChangeState.DONE, ChangeState.UNCHANGED})
+SENT = frozenset({ChangeState.SENDING, ChangeState.DONE, ChangeState.UNCHANGED})
+"""The states of a change that reached its CRM, or may have."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -34,17 +35,10 @@ def merge_person(connection: Connection, company: str, loser: str, winner: str) 
     winner = follow_merges(connection, company, winner)
     if winner in (loser, _merged_into(connection, company, loser)):
         return winner
-    state = _joined_state(_read_state(connection, company, winner), _read_state(connection, company, loser))
-    of_company = persons.c.company == company
-    connection.execute(
-        update(persons).where(of_company, persons.c.person_id == winner).values(
-            cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at, recycled_at=state.recycled_at,
-            qualified_at=state.qualified_at, qualified_by=state.qualified_by,
-        )
-    )
+    join_state(connection, company, loser, winner)
     connection.execute(
         update(persons)
-        .where(of_company, or_(persons.c.person_id == loser, persons.c.merged_into == loser))
+        .where(persons.c.company == company, or_(persons.c.person_id == loser, persons.c.merged_into == loser))
         .values(merged_into=winner, dirty=0)
     )
     connection.execute(
@@ -54,6 +48,17 @@ def merge_person(connection: Connection, company: str, loser: str, winner: str) 
     handed_off_alone = _move_decisions(connection, company, loser, winner)
     _move_changes(connection, company, loser, winner, handed_off_alone)
     return winner
+
+
+def join_state(connection: Connection, company: str, other: str, person_id: str) -> None:
+    """Take this person, in the caller's transaction, as far in the cycles as the other one is."""
+    state = _joined_state(_read_state(connection, company, person_id), _read_state(connection, company, other))
+    connection.execute(
+        update(persons).where(persons.c.company == company, persons.c.person_id == person_id).values(
+            cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at, recycled_at=state.recycled_at,
+            qualified_at=state.qualified_at, qualified_by=state.qualified_by,
+        )
+    )
 
 
 def follow_merges(connection: Connection, company: str, person_id: str) -> str:
@@ -128,11 +133,11 @@ def _move_changes(
     is_handoff = outbox.c.kind.in_([ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE])
     connection.execute(delete(outbox).where(
         of_winner, is_unsent, is_handoff,
-        exists().where(same, others.c.person_id == loser, others.c.state.in_(sorted(_SENT))),
+        exists().where(same, others.c.person_id == loser, others.c.state.in_(sorted(SENT))),
     ))
     is_twin = and_(
         of_loser, is_unsent,
-        exists().where(same, others.c.person_id == winner, others.c.state.in_(sorted(UNSENT | _SENT))),
+        exists().where(same, others.c.person_id == winner, others.c.state.in_(sorted(UNSENT | SENT))),
     )
     if handed_off_alone:
         is_twin = and_(

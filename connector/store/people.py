@@ -12,6 +12,7 @@ from connector.store.bulk import each_of, insert_rows
 from connector.store.codec import dump_json, load_json
 from connector.store.database import Database
 from connector.store.merging import follow_merges, merge_person
+from connector.store.parting import part_people
 from connector.store.records import clear_pending
 from connector.store.rows import Conflict, ConflictLike, Lease
 from connector.store.schema import conflict_members, person_keys, persons, records
@@ -119,8 +120,8 @@ class PeopleStore(Database):
         """Keep one answer of identity, all or nothing.
 
         Everybody who gained or lost a key becomes dirty, as do the winners of merges. A person id that was merged
-        away and is assigned keys again lives again. Conflicts stored under a key that is assigned, done, given again
-        or reconsidered are replaced by the given ones.
+        away and is assigned keys again lives again. Who gets a record that sales has a handoff in has been handed off.
+        Conflicts stored under a key that is assigned, done, given again or reconsidered are replaced by the given ones.
 
         Args:
             assignments: Person id -> all their keys; what they had before and is not among them is theirs no more.
@@ -133,9 +134,11 @@ class PeopleStore(Database):
         keys = {key for owned in assignments.values() for key in owned}
         company = lease.company
         with self._writing(lease) as connection:
-            touched = set(connection.execute(_owners(company, keys)).scalars()) | set(assignments)
+            before = {row.key: row.person_id for row in connection.execute(_owners(company, keys))}
+            touched = {*before.values(), *assignments}
             _replace_keys(connection, company, assignments, [i for i, to in aliases.items() if to in assignments])
             touched |= {merge_person(connection, company, loser, winner) for loser, winner in aliases.items()}
+            part_people(connection, company, before, assignments)
             mark_dirty(connection, company, each_of(touched))
             again = keys | {str(key) for key in done} | {conflict.key for conflict in conflicts} | set(reconsidered)
             _replace_conflicts(connection, company, again, conflicts)
@@ -191,10 +194,10 @@ def _living(company: str) -> tuple[ColumnElement[bool], ...]:
     return persons.c.company == company, persons.c.merged_into.is_(None), is_anybody
 
 
-def _owners(company: str, keys: Iterable[str]) -> Select[str]:
-    return select(person_keys.c.person_id).where(
+def _owners(company: str, keys: Iterable[str]) -> Select[str, str]:
+    return select(person_keys.c.key, person_keys.c.person_id).where(
         person_keys.c.company == company, person_keys.c.key.in_(each_of(keys)),
-    ).distinct()
+    )
 
 
 def _replace_keys(

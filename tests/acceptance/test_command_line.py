@@ -18,16 +18,24 @@ from tests.acceptance.conftest import ROOT, Crms, make_config, mapping_text
 
 
 @pytest.fixture
-def config(pair: SandboxPair, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A config.toml for an account of this test's own, seeded like mirai."""
+def bare_config(pair: SandboxPair, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A config.toml for an account of this test's own, still empty: for what is refused before a CRM is asked."""
     account = re.sub(r"\W", "", request.node.name)[:40].lower()
-    crms = Crms(pair, account)
-    for crm in pair.urls:
-        crms.control(crm, "reset")
-        crms.control(crm, "seed", name="mirai", contacts=45)
     path = tmp_path / "config.toml"
     path.write_text(tomlkit.dumps(make_config(tmp_path, pair.urls, "mirai", account).in_file), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def config(bare_config: Path, pair: SandboxPair) -> Path:
+    """The same, with the account seeded like mirai."""
+    account = re.search(r"pat-sandbox-(\w+)", bare_config.read_text(encoding="utf-8"))
+    assert account is not None
+    crms = Crms(pair, account[1])
+    for crm in pair.urls:
+        crms.control(crm, "reset")
+        crms.control(crm, "seed", name="mirai", contacts=45)
+    return bare_config
 
 
 def mql(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -114,8 +122,8 @@ def test_no_configuration(tmp_path: Path) -> None:
     assert "config.example.toml" in fails(2, "config.toml: no such configuration", "sync", "mirai", cwd=tmp_path)
 
 
-def test_unknown_company(config: Path) -> None:
-    fails(2, "no company 'mirei'; it names: mirai", "--config", str(config), "sync", "mirei")
+def test_unknown_company(bare_config: Path) -> None:
+    fails(2, "no company 'mirei'; it names: mirai", "--config", str(bare_config), "sync", "mirei")
 
 
 def test_unknown_command_and_unknown_option_are_usage_errors() -> None:
@@ -124,19 +132,19 @@ def test_unknown_command_and_unknown_option_are_usage_errors() -> None:
     assert mql("sync", "mirai", "--fast").returncode == 2
 
 
-def test_unknown_key(config: Path) -> None:
-    edit(config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\ntokn = 'x'")
-    fails(2, "companies.mirai.hubspot: tokn: unknown key; did you mean `token`?", "--config", str(config), "check")
+def test_unknown_key(bare_config: Path) -> None:
+    edit(bare_config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\ntokn = 'x'")
+    fails(2, "companies.mirai.hubspot: tokn: unknown key; did you mean `token`?", "--config", str(bare_config), "check")
 
 
-def test_wrong_type(config: Path) -> None:
-    edit(config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\nauth = 7")
-    fails(2, "companies.mirai.hubspot: auth", "--config", str(config), "sync", "mirai")
+def test_wrong_type(bare_config: Path) -> None:
+    edit(bare_config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\nauth = 7")
+    fails(2, "companies.mirai.hubspot: auth", "--config", str(bare_config), "sync", "mirai")
 
 
-def test_missing_mapping(config: Path) -> None:
-    edit(config, "mirai.toml", "nowhere.toml")
-    fails(2, "nowhere.toml: no such mapping file", "--config", str(config), "sync", "mirai")
+def test_missing_mapping(bare_config: Path) -> None:
+    edit(bare_config, "mirai.toml", "nowhere.toml")
+    fails(2, "nowhere.toml: no such mapping file", "--config", str(bare_config), "sync", "mirai")
 
 
 def test_unreachable_crm(config: Path, pair: SandboxPair) -> None:
@@ -182,13 +190,22 @@ def test_address_nobody_has(config: Path) -> None:
     fails(1, "nobody who goes by this", "--config", str(config), "explain", "mirai", "nobody")
 
 
-def test_store_that_is_no_database(config: Path) -> None:
-    (config.parent / "mql.db").write_text("this is no database, " * 100)
-    fails(1, "mql.db", "--config", str(config), "sync", "mirai")
+def test_store_that_is_no_database(bare_config: Path) -> None:
+    (bare_config.parent / "mql.db").write_text("this is no database, " * 100)
+    fails(1, "mql.db", "--config", str(bare_config), "sync", "mirai")
 
 
 def test_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", mql("--version").stdout)
+
+
+def test_the_list_of_commands_says_what_each_does() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "connector.cli", "--help"], capture_output=True, text=True, timeout=30, check=True,
+    ).stdout
+    named = dict(re.findall(r"^│ ([a-z]+) +(.*?) *│$", shown, re.MULTILINE))
+    assert {"check", "definition", "explain", "people", "score"} <= set(named)
+    assert [name for name, said in named.items() if not said] == []
 
 
 def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:

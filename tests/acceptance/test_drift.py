@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from connector.errors import ConfigError
 from connector.pipeline.check import check_live
 from connector.pipeline.company import Company
-from connector.pipeline.definitions import publish
+from connector.pipeline.definitions import history, publish
 from connector.pipeline.run import plan, sync
 from connector.reports.explain import explain
 from connector.sandbox.serve import SandboxPair
@@ -260,3 +261,14 @@ def test_people_wait_when_their_own_stream_is_refused(player: Player, open_mirai
         report = sync(company)
     assert "hubspot" in report.stopped
     assert report.problems
+
+
+def test_a_first_run_that_finds_a_misspelt_field_publishes_no_definition(player: Player, open_mirai: Open) -> None:
+    player.contact(EMAIL)
+    with open_mirai(mapping=lambda text: text.replace('"jobtitle"', '"jobtitel"')) as company:
+        with pytest.raises(ConfigError, match="jobtitel"):
+            sync(company)
+        assert history(company) == []
+    with open_mirai() as company:
+        sync(company)
+        assert len(history(company)) == 1

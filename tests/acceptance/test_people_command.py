@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
+from rich.console import Console
 
 from connector.cli import run
+from connector.cli.people import show_people
 from connector.pipeline.run import sync
 from connector.reports.people import find_person, list_people
 from tests.acceptance.conftest import Opener, Player, make_config
@@ -112,6 +115,16 @@ def test_people_are_found_by_words_however_they_are_written(begin: Callable[...,
     )
     found = list_people(life.company, text)
     assert [entry.person.emails for entry in found.entries] == [("taro@x.example",)]
+
+
+def test_a_name_cannot_begin_a_line_of_its_own_nor_colour_the_terminal(begin: Callable[..., Life]) -> None:
+    life = begin()
+    life.bring(hubspot("1", "ken@asahi.example", "佐藤\n2 of 2 people", firstname="\x1b[31m健\u202e[bold]"))
+    printed = StringIO()
+    show_people(Console(file=printed, width=200), "mirai", list_people(life.company), life.company.mapping)
+    assert len(printed.getvalue().splitlines()) == 4
+    assert "佐藤 2 of 2 people" in printed.getvalue()
+    assert not {"\x1b", "\u202e"} & set(printed.getvalue())
 
 
 def test_a_list_stops_at_its_limit_and_says_so(begin: Callable[..., Life]) -> None:

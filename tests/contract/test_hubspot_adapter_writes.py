@@ -23,6 +23,7 @@ SPECS = (
     FieldSpec("contacts", "mql_score", "MQL score", "number"),
     FieldSpec("contacts", "mql_reason", "MQL reason", "text", is_long=True),
     FieldSpec("contacts", "mql_became_at", "MQL since", "datetime"),
+    FieldSpec("contacts", "mql_override", "MQLの判断", "choice", choices=(("mql", "する"), ("not_mql", "しない"))),
     FieldSpec("tasks", "mql_key", "MQL key", "text", is_unique=True),
     FieldSpec("notes", "mql_key", "MQL key", "text", is_unique=True),
 )
@@ -447,6 +448,8 @@ def test_setup_of_a_bare_account_makes_what_is_missing_once_and_then_writes_work
 
     assert list(planned) == list(still_missing) == list(made) == list(SPECS)
     assert list(again) == []
+    [choice] = [field for field in adapter.discover_fields("contacts") if field.name == "mql_override"]
+    assert (choice.type, choice.choices) == ("choice", ("mql", "not_mql"))
     assert outcomes(adapter, stage(one), score(one), *handoff(one)) == [Outcome.DONE] * 4
     assert outcomes(account.adapter(), *handoff(one)) == [Outcome.UNCHANGED] * 2
 

@@ -19,9 +19,11 @@ from connector.records import RecordKey
     ({"uiDomain": "app-eu1.hubspot.com", "portalId": 62515}, "https://app-eu1.hubspot.com/contacts/62515"),
     ({"uiDomain": "app.hubspot.com.evil.example", "portalId": 62515}, ""),
     ({"uiDomain": "app.hubspot.com", "portalId": "1/../2"}, ""), ({"portalId": 62515}, ""), ({}, ""),
+    ({"uiDomain": "127.0.0.1:8101", "portalId": 62515}, "http://127.0.0.1:8101/contacts/62515"),
+    ({"uiDomain": "127.0.0.1:8102", "portalId": 62515}, ""), ({"uiDomain": "127.0.0.1:8101", "portalId": "x"}, ""),
 ])
 def test_hubspots_place_is_where_the_account_lives_and_nowhere_else(account: Mapping[str, Any], place: str) -> None:
-    assert place_of(account) == place
+    assert place_of(account, "http://127.0.0.1:8101") == place
 
 
 def test_of_hubspot_only_what_has_a_page_has_a_link() -> None:

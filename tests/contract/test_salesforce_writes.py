@@ -415,6 +415,7 @@ SPECS = (
     FieldSpec("leads", "MQL_Reason__c", "MQL Reason", "text", is_long=True),
     FieldSpec("leads", "MQL_Became_At__c", "MQL Became At", "datetime"),
     FieldSpec("contacts", "MQL_Score__c", "MQL Score", "number"),
+    FieldSpec("contacts", "MQL_Override__c", "MQLの判断", "choice", choices=(("mql", "する"), ("not_mql", "しない"))),
     FieldSpec("tasks", "MQL_Key__c", "MQL Key", "text", is_unique=True),
 )
 
@@ -436,6 +437,8 @@ def test_a_bare_org_is_set_up_and_then_written_to(org: Org) -> None:
     assert set(outcomes(adapter.apply(changes))) == {Outcome.DONE}
     [key] = [field for field in adapter.discover_fields("tasks") if field.name == "MQL_Key__c"]
     assert key.is_unique
+    [choice] = [field for field in adapter.discover_fields("contacts") if field.name == "MQL_Override__c"]
+    assert (choice.type, choice.choices) == ("choice", ("mql", "not_mql"))
     adapter.close()
 
 

@@ -25,6 +25,7 @@ from connector.pipeline.definitions import (
 from connector.pipeline.lease import hold_lease
 from connector.reports.definition_diff import differences
 from connector.reports.definition_words import definition_words
+from connector.reports.explain import explain
 from connector.store import Store, open_store
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -266,11 +267,11 @@ def test_a_difference_is_told_rule_by_rule_in_words() -> None:
         "threshold_points": ("40", "45.5"), "segments": ("", "warm_from_points: 10; hot_from_points: 30"),
         "order of rules": ("a, b", "b, a"),
     }
-    assert told["a"] == {"person": ("役職が「head」", "役職が「head」「executive」のいずれか")}
+    assert told["a"] == {"person": ("役職が「部長級」", "役職が「部長級」「役員・経営層」のいずれか")}
     assert told["b"] == {"times": ("", "3"), "in_days": ("", "7"), "decay": ("", "90日で半減")}
     assert told["web"] == {"max_points": ("20", "25")}
     assert told["c"]["points"] == ("", "20")
-    assert told["学生"]["person"] == ("役職が「student」", "")
+    assert told["学生"]["person"] == ("役職が「学生」", "")
 
 
 def test_whatever_changes_the_fingerprint_is_told_as_a_difference() -> None:
@@ -279,3 +280,37 @@ def test_whatever_changes_the_fingerprint_is_told_as_a_difference() -> None:
             mixed = one.model_copy(update={key: getattr(other, key)})
             is_same = definition_fingerprint(mixed) == definition_fingerprint(one)
             assert bool(differences(one, mixed, definition_words("en"))) is not is_same
+
+
+def test_disqualifiers_of_one_name_are_compared_one_by_one() -> None:
+    def with_rivals(*names: str) -> Definition:
+        rivals = [{"label": "競合", "person": {"company_name": name}} for name in names]
+        return Definition.model_validate({**BEFORE.model_dump(), "disqualifiers": rivals})
+
+    one, = differences(with_rivals("甲社", "乙社"), with_rivals("丙社", "乙社"), definition_words("ja"))
+    assert (one.kind, one.what, one.name) == ("changed", "disqualifier", "競合")
+    change, = one.changes
+    assert "甲社" in change.before
+    assert "丙社" in change.after
+    added, = differences(with_rivals("甲社"), with_rivals("甲社", "乙社"), definition_words("ja"))
+    assert added.kind == "added"
+
+
+def test_a_change_far_down_a_long_list_and_from_yes_to_one_is_told() -> None:
+    def with_values(*values: object) -> Definition:
+        rule = {"id": "a", "label": "部長", "points": 20, "person": {"role": list(values)}}
+        return Definition.model_validate({**BEFORE.model_dump(exclude={"rules"}), "groups": [], "rules": [rule]})
+
+    many = [f"company-{number}.example" for number in range(500)]
+    one, = differences(with_values(*many), with_values(*many[:-1], "other.example"), definition_words("en"))
+    change, = one.changes
+    assert change.after.count("company-") == 499
+    assert "other.example" in change.after
+    assert differences(with_values(True), with_values(1), definition_words("en")) != []
+
+
+def test_nobody_is_explained_by_a_definition_that_the_file_no_longer_supports(desk: Desk) -> None:
+    desk.run()
+    desk.edit(('person = { role = "head" }', 'person = { post = "head" }'), ("role = {", "post = {"), ('"v1"', '"v2"'))
+    with pytest.raises(ConfigError, match="'v1' cannot judge any more"):
+        explain(desk.open(), "hubspot:contacts:1")

@@ -350,6 +350,26 @@ def test_who_has_another_record_loses_only_what_the_erased_one_told(store, lease
     assert written(store, "p1")[ChangeKind.NOTE, 1].state is ChangeState.PLANNED
 
 
+def test_who_was_one_person_with_the_erased_keeps_nothing_that_was_told_of_both(store, lease, run_id):
+    page(store, lease, person("1"), person("2", email="b@x.example"))
+    evaluated(store, lease, ("p1", [str(key("1")), str(key("2"))]))
+    store.save_activities(lease, {key("1"): [visit(key("1"), str(key("1")))]}, NOW)
+    one = decision("p1")
+    reason = replace(one.score.reasons[0], evidence=str(key("1")), title=NAME)
+    planned = [change("p1", ChangeKind.TASK), change("p1", ChangeKind.NOTE, record="2")]
+    told = replace(one, score=replace(one.score, reasons=(reason,)))
+    store.save_decisions(lease, [(told, planned, {})], run_id, NOW)
+    for sent in store.claim_changes(lease, "hubspot", 9, NOW):
+        store.save_receipts(lease, "hubspot", [Receipt(sent.idempotency_key, Outcome.DONE)], NOW)
+    evaluated(store, lease, ("p1", [str(key("2"))]), ("p2", [str(key("1"))]))
+    assert store.get_person_states(COMPANY, ["p2"])["p2"].handed_off_at == NOW
+    erase(store, lease, "1", emptied=("p2",))
+    (row,) = store.read_decisions(COMPANY, "p1")
+    assert [r.title for r in row.decision.score.reasons] == [""]
+    assert {row.change.document for row in written(store, "p1").values()} == {None}
+    assert store.read_dirty(COMPANY, 9) == ["p1", "p2"]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.RETRY])
 def test_a_text_that_is_under_way_is_looked_for_by_its_title_and_never_sent_as_it_was(store, lease, run_id, outcome):
     page(store, lease, person("1"), person("2", email="b@x.example"))

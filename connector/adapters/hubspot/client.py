@@ -81,6 +81,7 @@ class Client:
     """Sends requests for one account and returns parsed JSON. Safe to use from several threads.
 
     Attributes:
+        base_url: Where requests go.
         meter: Counts every request but those for a token.
     """
 
@@ -92,7 +93,8 @@ class Client:
         self._tokens = open_tokens(connection, self._ask_for_token, now=self.server_now)
         self._renews_tokens = connection.auth == "oauth"
         self._refused: AuthError | None = None
-        settings = Configuration(host=connection.base_url.rstrip("/"))
+        self.base_url = connection.base_url.rstrip("/")
+        settings = Configuration(host=self.base_url)
         # False also stops urllib3 from following a redirect, which would carry the token to another address.
         settings.retries = False
         self._api = ApiClient(settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from connector.adapters.hubspot.client import Client, JsonObject
 from connector.records import RecordKey
@@ -19,16 +19,23 @@ _TYPE_IDS = {
 
 def ask_place(client: Client) -> str:
     """Return the address below which the account's records are shown; one call, empty when HubSpot does not tell."""
-    return place_of(client.get("account"))
+    return place_of(client.get("account"), client.base_url)
 
 
-def place_of(account: JsonObject) -> str:
-    """Return that address from the account's details; empty for any domain that is not HubSpot's.
+def place_of(account: JsonObject, base_url: str) -> str:
+    """Return that address from the account's details; empty for a domain that is neither HubSpot's nor the API's.
 
     Accounts whose data are in Europe or Japan are seen at another domain than the others (`uiDomain`).
+
+    Args:
+        base_url: Where the API is asked; a sandbox shows its records there too.
     """
     domain, portal = str(account.get("uiDomain", "")), str(account.get("portalId", ""))
-    return f"https://{domain}/contacts/{portal}" if _DOMAIN.fullmatch(domain) and portal.isdecimal() else ""
+    if not (portal.isascii() and portal.isdecimal()):
+        return ""
+    if domain and domain == urlsplit(base_url).netloc:
+        return f"{base_url}/contacts/{portal}"
+    return f"https://{domain}/contacts/{portal}" if _DOMAIN.fullmatch(domain) else ""
 
 
 def link(place: str, key: RecordKey) -> str | None:

@@ -25,13 +25,11 @@ _REMOTE_TYPES: dict[FieldType, tuple[str, str]] = {
     "boolean": ("bool", "booleancheckbox"),
     "date": ("date", "date"),
     "datetime": ("datetime", "date"),
-    # Our choices and references are free text there: the values are ours to know.
+    # A choice without choices and a reference are free text there: the values are ours to know.
     "choice": ("string", "text"),
     "reference": ("string", "text"),
 }
-_YES_NO = [
-    {"label": "Yes", "value": "true", "displayOrder": 0}, {"label": "No", "value": "false", "displayOrder": 1},
-]
+_YES_NO = (("true", "Yes"), ("false", "No"))
 
 KEY_SPECS = tuple(FieldSpec(stream, KEY, "MQL key", "text", is_unique=True) for stream in ("tasks", "notes"))
 """Without them nothing can be created only once, so every setup sees to them, whether the mapping asks or not."""
@@ -99,14 +97,15 @@ def _conflict(fields: Fields, spec: FieldSpec) -> str:
         return ""
     if spec.is_unique and not found.is_unique:
         return f"hubspot: property {spec.name} of {spec.stream} exists, but its values need not be unique"
-    wanted, is_free_text = spec.type, _REMOTE_TYPES[spec.type][0] == "string"
-    if found.type != wanted and not (is_free_text and found.type in ("text", "choice", "reference")):
+    wanted, is_told_in_words = spec.type, spec.type in ("text", "choice", "reference")
+    if found.type != wanted and not (is_told_in_words and found.type in ("text", "choice", "reference")):
         return f"hubspot: property {spec.name} of {spec.stream} exists as {found.type}, not {wanted}"
     return ""
 
 
 def _property(spec: FieldSpec) -> dict[str, Any]:
-    remote_type, widget = _REMOTE_TYPES[spec.type]
+    remote_type, widget = ("enumeration", "select") if spec.choices else _REMOTE_TYPES[spec.type]
+    choices = _YES_NO if spec.type == "boolean" else spec.choices
     return {
         "name": spec.name,
         "label": spec.label,
@@ -114,7 +113,9 @@ def _property(spec: FieldSpec) -> dict[str, Any]:
         "fieldType": "textarea" if spec.is_long else widget,
         "groupName": GROUP,
         "hasUniqueValue": spec.is_unique,
-        "options": _YES_NO if spec.type == "boolean" else [],
+        "options": [
+            {"label": label, "value": value, "displayOrder": order} for order, (value, label) in enumerate(choices)
+        ],
     }
 
 

@@ -103,6 +103,15 @@ def _metadata(spec: FieldSpec) -> dict[str, Any]:
         "datetime": {"type": "DateTime"},
     }
     metadata = kinds.get(spec.type, {"type": "Text", "length": 255})
+    if spec.choices:
+        # Source: developer.salesforce.com/docs/atlas.en-us.214.0.api_tooling.meta/api_tooling/
+        # tooling_api_objects_globalvalueset.htm (`valueName`, `label`, `default` of a value), checked 2026-11-22; that
+        # a field's own value set has the same names there is assumed.
+        values = [{"valueName": value, "label": label, "default": False} for value, label in spec.choices]
+        metadata = {
+            "type": "Picklist",
+            "valueSet": {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}},
+        }
     if spec.is_long:
         metadata = {"type": "LongTextArea", "length": 32_768, "visibleLines": 5}
     if spec.is_unique:

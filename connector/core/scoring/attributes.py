@@ -12,6 +12,9 @@ from connector.mapping.definition import Condition
 from connector.mapping.parts import Scalar
 from connector.records import Value
 
+_LONGEST_EVIDENCE = 200
+"""Characters of one value in a reason: every stored score has it, and a CRM's field may hold a book."""
+
 
 class Values:
     """The different values of one attribute, numbered; what met a condition before is remembered."""
@@ -19,13 +22,14 @@ class Values:
     def __init__(self, values: Sequence[Value] = (None,)) -> None:
         self._texts = [fold(text_of(value)) for value in values]
         self._numbers = [_number(value, text) for value, text in zip(values, self._texts)]
-        self._accepted: dict[Condition | tuple[str, ...], pl.Series] = {}
+        self._accepted: dict[str | tuple[str, ...], pl.Series] = {}
 
     def accept(self, wanted: Condition) -> pl.Series:
         """Return for each value whether it meets a condition; see `Condition` for the meaning."""
-        if wanted not in self._accepted:
-            self._accepted[wanted] = self._test(wanted)
-        return self._accepted[wanted]
+        asked = repr(wanted)    # as conditions, `true` and `1` would be equal
+        if asked not in self._accepted:
+            self._accepted[asked] = self._test(wanted)
+        return self._accepted[asked]
 
     def match(self, patterns: tuple[str, ...]) -> pl.Series:
         """Return for each value whether its text matches one of these patterns, in which `*` stands for any text."""
@@ -92,7 +96,11 @@ def encode(column: Iterable[Value]) -> tuple[pl.Series, Values]:
 
 def evidence(wanted: Mapping[str, Condition], attributes: Mapping[str, Value]) -> str:
     """Return what met a condition: `department=information_systems, role=head`."""
-    return ", ".join(f"{name}={text_of(attributes.get(name))}" for name in wanted)
+    return ", ".join(f"{name}={_shortened(text_of(attributes.get(name)))}" for name in wanted)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_EVIDENCE else f"{text[:_LONGEST_EVIDENCE - 1]}…"
 
 
 def _number(value: Value, folded: str) -> float | None:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from connector.core.scoring.decay import points_by_age, settled_after_days
+from connector.core.scoring.decay import settled_after_days
 from connector.core.scoring.engine import attributes_of
 from connector.core.scoring.ledger import KIND_CODES, Ledger, microseconds
-from connector.core.scoring.weigh import DAY_US, RulesMet, weigh, whole_us
+from connector.core.scoring.weigh import DAY_US, Moment, Rows, RulesMet, weigh, whole_us
 from connector.mapping.definition import LONGEST_DAYS, Definition, Rule, hundredths
 from connector.records import Person
 
@@ -45,12 +45,14 @@ def next_crossings(
 ) -> dict[str, datetime]:
     """Return when each person's score is to be looked at again, should nothing happen until then.
 
-    Without points below nought that fade a score only falls between two activities. So the first moment at which it
-    stands under one line fewer is found by halving the time, with the engine itself, for all people at once.
+    Between two activities points above nought only fade away and points below nought only fade back. So how low a
+    score can have come by a moment is what it is with the former as of then and the latter as of now, and the other
+    way round how high. The first moment at which either stands on another side of a line is found by halving the
+    time, with the engine itself, for all people at once.
 
     - An activity that lies ahead (a meeting next week, a CRM's clock that is ahead of ours) is looked at when it comes.
     - Who crosses one of `lines_of` is looked at within the hour after it, and not before.
-    - Who has points below nought that fade is looked at when the next of these change, as the score may rise.
+    - Who has both points that fade away and points that fade back may be looked at in vain when they come near a line.
 
     Args:
         ledger: Of these people in this order.
@@ -63,11 +65,9 @@ def next_crossings(
     fading = [rule for rule in definition.rules if rule.activity is not None and _fades(rule)]
     if fading:
         horizon_us = now_us + max(_lasts_us(rule) for rule in fading)
-        rising = _next_changes(ledger, now_us, [rule for rule in fading if rule.points < 0])
-        falling = [number for number in _who_did(ledger, fading, now_us) if number not in rising]
-        ends = [min(horizon_us, looks.get(number, horizon_us + 1) - 1) for number in falling]
-        looks |= {number: min(at, looks.get(number, at)) for number, at in rising.items()}
-        looks |= _first_crossings(people, ledger, definition, now_us, falling, ends)
+        numbers = _who_did(ledger, fading, now_us)
+        ends = [min(horizon_us, looks.get(number, horizon_us + 1) - 1) for number in numbers]
+        looks |= _first_crossings(people, ledger, definition, now_us, numbers, ends)
     return {people[number].person_id: as_of + timedelta(microseconds=at - now_us) for number, at in looks.items()}
 
 
@@ -106,34 +106,11 @@ def _who_did(ledger: Ledger, fading: Sequence[Rule], now_us: int) -> list[int]:
     return recent.filter(_is_about(recent, fading))["person"].unique().sort().to_list()
 
 
-def _next_changes(ledger: Ledger, now_us: int, rules: Sequence[Rule]) -> dict[int, int]:
-    """Return when the points of each person by these rules next change."""
-    met = RulesMet(ledger, now_us)
-    changes: dict[int, int] = {}
-    for rule in rules:
-        rows = met.rows(rule, now_us).with_points()
-        person, occurred_us = rows.person, rows.occurred_us
-        if rule.within_days is not None:
-            _keep_first(changes, person, occurred_us + (whole_us(rule.within_days) + 1))
-        if rule.decay is not None:
-            table = points_by_age(rule, settled_after_days(rule))
-            steps = (table != table.shift(1)).fill_null(value=False).arg_true().cast(pl.Int64)
-            following = steps.search_sorted((now_us - occurred_us) // DAY_US, "right")
-            _keep_first(changes, person, occurred_us + steps.gather(following, null_on_oob=True) * DAY_US)
-    return changes
-
-
-def _keep_first(moments: dict[int, int], person: pl.Series, at_us: pl.Series) -> None:
-    for number, at in zip(person, at_us):
-        if at is not None:
-            moments[number] = min(at, moments.get(number, at))
-
-
 def _first_crossings(
     people: Sequence[Person], ledger: Ledger, definition: Definition, now_us: int, numbers: Sequence[int],
     ends: Sequence[int],
 ) -> dict[int, int]:
-    """Return when each of these people, whose points only fall until their end, stands under a line for the first time.
+    """Return when each of these people may for the first time stand on another side of a line than now.
 
     Args:
         numbers: Their positions, in ascending order.
@@ -141,19 +118,18 @@ def _first_crossings(
     """
     levels = _Levels([people[number] for number in numbers], ledger.part(_positions(numbers)), definition, now_us)
     until = pl.Series(ends, dtype=pl.Int64)
-    does_cross = levels.at(until) != levels.at(pl.repeat(now_us, len(numbers), dtype=pl.Int64, eager=True))
+    does_cross = levels.may_differ(until)
     chosen = does_cross.arg_true().to_list()
     if not chosen:
         return {}
     numbers, until = [numbers[one] for one in chosen], until.filter(does_cross)
     levels = _Levels([people[number] for number in numbers], ledger.part(_positions(numbers)), definition, now_us)
     now = pl.repeat(now_us, len(numbers), dtype=pl.Int64, eager=True)
-    standing = levels.at(now)
     # Whole hours after now: still on the same side, and not any more.
     before, after = now * 0, (until - now + (_HOUR_US - 1)) // _HOUR_US
     while (after - before).max() > 1:  # type: ignore[operator]
         middle = (before + after) // 2
-        is_over = levels.at(pl.select(pl.min_horizontal(now + middle * _HOUR_US, until)).to_series()) != standing
+        is_over = levels.may_differ(pl.select(pl.min_horizontal(now + middle * _HOUR_US, until)).to_series())
         before = middle.zip_with(~is_over, before)
         after = middle.zip_with(is_over, after)
     moments = pl.select(pl.min_horizontal(now + after * _HOUR_US, until)).to_series()
@@ -161,7 +137,7 @@ def _first_crossings(
 
 
 class _Levels:
-    """How many lines people stand on or over, each at a moment of their own before their next activity."""
+    """How many lines people stand on or over, each until a moment of their own before their next activity."""
 
     def __init__(self, people: Sequence[Person], ledger: Ledger, definition: Definition, now_us: int) -> None:
         self._lines = lines_of(definition)
@@ -171,17 +147,39 @@ class _Levels:
         self._fit = weigh(definition, self._attributes, self._count, self._met, now_us).fit
         by_time = tuple(rule for rule in definition.rules if rule.activity is not None)
         self._by_time = definition.model_copy(update={"rules": by_time})
+        self._does_rise = any(rule.points < 0 and _fades(rule) for rule in by_time)
+        self._now_us = now_us
+        self._standing = self._at(now_us, now_us)
 
-    def at(self, moments_us: pl.Series) -> pl.Series:
-        engagement = weigh(self._by_time, self._attributes, self._count, self._met, moments_us).engagement
+    def may_differ(self, until_us: pl.Series) -> pl.Series:
+        """Return who may stand elsewhere than now at some time up to a moment; surely not who is not in it."""
+        differs = self._at(until_us, self._now_us) != self._standing
+        if self._does_rise:
+            differs |= self._at(self._now_us, until_us) != self._standing
+        return differs
+
+    def _at(self, gains_us: Moment, losses_us: Moment) -> pl.Series:
+        """Return the lines with points above nought as of one moment and points below nought as of another."""
+        met = _AsOfTwo(self._met, gains_us, losses_us)
+        engagement = weigh(self._by_time, self._attributes, self._count, met, self._now_us).engagement
         total = self._fit + engagement
         stands = pl.zeros(self._count, dtype=pl.Int64, eager=True)
         for line in self._lines.total:
             stands = stands + (total >= line).cast(pl.Int64)
-        # Both only fall, so that their sum stays the same only when both do.
+        # Both go the same way, so that their sum stays the same only when both do.
         for line in self._lines.engagement:
             stands = stands + (engagement >= line).cast(pl.Int64)
         return stands
+
+
+class _AsOfTwo:
+    """What counts for rules, by their sign as of one moment or another."""
+
+    def __init__(self, met: RulesMet, gains_us: Moment, losses_us: Moment) -> None:
+        self._met, self._gains_us, self._losses_us = met, gains_us, losses_us
+
+    def rows(self, rule: Rule, _: Moment) -> Rows:
+        return self._met.rows(rule, self._losses_us if rule.points < 0 else self._gains_us)
 
 
 def _positions(numbers: Sequence[int]) -> pl.Series:

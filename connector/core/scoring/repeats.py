@@ -37,7 +37,8 @@ def told_once(told: pl.DataFrame, zone: ZoneInfo) -> pl.DataFrame:
     - Two CRMs' activities of the same person, kind and title on the same local day: the first here is the first
       there, the second the second, and so on. Without a title nothing is the same.
 
-    Of each thing the earliest stays, so what is told up to a moment is the same part of this, whatever came later.
+    Of each thing the earliest stays, so what is told up to a moment is the same part of this, whatever came later;
+    save for two of which only a later record says that they are one.
 
     Args:
         told: A frame of `TOLD`.

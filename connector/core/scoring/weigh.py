@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
@@ -50,7 +50,7 @@ CUTS = {"person": pl.UInt32, "limit": pl.UInt16, "lost": pl.Int64, "count": pl.U
 
 
 def weigh(
-    definition: Definition, people: Attributes, count: int, met: RulesMet, as_of_us: Moment, *,
+    definition: Definition, people: Attributes, count: int, met: Counting, as_of_us: Moment, *,
     with_reasons: bool = False,
 ) -> Weighed:
     """Weigh people as of a moment.
@@ -123,6 +123,13 @@ class Rows(NamedTuple):
         """Return those that give or take any points."""
         counts = self.points != 0
         return self if counts.all() else Rows(*(column.filter(counts) for column in self))
+
+
+class Counting(Protocol):
+    """What tells which activities count for a rule as of a moment, and what they give."""
+
+    def rows(self, rule: Rule, as_of_us: Moment) -> Rows:
+        """Return them by person and moment."""
 
 
 class RulesMet:

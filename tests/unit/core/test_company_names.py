@@ -27,7 +27,7 @@ def test_two_ways_to_write_a_name_are_one(one, other):
 @pytest.mark.parametrize(("one", "other"), [
     ("みらい東京支店", "みらい"), ("みらい株式会社東京支店", "みらい株式会社大阪支店"),
     ("Acme Holdings Inc.", "Acme Inc."),
-    ("Limited Brands", "Brands"), ("Co-op", "op"), ("株式会社", "有限会社"), ("Inc", "Ltd"),
+    ("Limited Brands", "Brands"), ("Co-op", "op"), ("株式会社", "有限会社"), ("Inc", "Ltd"), ("一般社団法人", "一般"),
 ])
 def test_different_names_stay_different(one, other):
     assert comparable_name(one) != comparable_name(other)
@@ -43,7 +43,7 @@ def test_a_name_is_never_made_nothing(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "-", "・・", "なし", "個人", "N/A", "Unknown", "株式会社", "12345",
-"フリーランス", "[[Unknown]]"])
+"フリーランス", "[[Unknown]]", "(株)", "㈲", "一般社団法人", "認定NPO法人"])
 def test_what_people_without_a_company_write_is_no_name(text):
     assert not is_name(comparable_name(text))
 

@@ -42,6 +42,9 @@ def test_any_text_is_read_without_failing_and_a_host_stays_as_it_is(text):
     ("shop.wixsite.com", "shop.wixsite.com"),
     ("mirai.github.io", "mirai.github.io"), ("sub.mirai.example", "mirai.example"), ("example", "example"),
     ("www.xn--r8jz45g.jp", "xn--r8jz45g.jp"), ("bbc.co.uk", "bbc.co.uk"),
+    ("www.pref.osaka.lg.jp", "pref.osaka.lg.jp"), ("city.osaka.lg.jp", "city.osaka.lg.jp"),
+    ("mail.city.fuchu.tokyo.lg.jp", "city.fuchu.tokyo.lg.jp"), ("lg.jp", ""), ("www.j-lis.lg.jp", "j-lis.lg.jp"),
+    ("acme.onmicrosoft.com", "acme.onmicrosoft.com"), ("mail.acme.onmicrosoft.com", "acme.onmicrosoft.com"),
 ])
 def test_what_somebody_registered_follows_the_public_suffix_list(host, expected):
     assert registered_domain(host) == expected
@@ -52,7 +55,7 @@ def test_what_somebody_registered_follows_the_public_suffix_list(host, expected)
     "biz.au.com", "ybb.ne.jp",
     "ymobile.ne.jp", "d.vodafone.ne.jp", "outlook.jp", "icloud.com", "aaa.bbb.ocn.ne.jp", "nifty.com", "qq.com",
     "facebook.com",
-    "ja-jp.facebook.com", "jcom.home.ne.jp",
+    "ja-jp.facebook.com", "jcom.home.ne.jp", "yahoo.ne.jp", "goo.jp", "mineo.jp",
 ])
 def test_where_anybody_may_have_an_address_or_a_page_is_everybodys(host):
     assert is_everybodys(host)

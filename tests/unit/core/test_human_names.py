@@ -13,6 +13,7 @@ def parts(family, given):
 @pytest.mark.parametrize(("one", "other"), [
     (("田中", "太郎"), ("鈴木", "花子")), (("田中", "太郎"), ("田村", "花子")), (("Smith", "John"), ("Tanaka", "Mary")),
     (("タナカ", "タロウ"), ("すずき", "はなこ")), (("ﾀﾅｶ", "ﾀﾛｳ"), ("スズキ", "ハナコ")),
+    (("田中　太郎", ""), ("鈴木 花子", "")), (("田中", "太郎"), ("", "鈴木 花子")),
 ])
 def test_two_humans_are_told_apart(one, other):
     assert are_clearly_different(parts(*one), parts(*other))
@@ -27,6 +28,9 @@ def test_two_humans_are_told_apart(one, other):
     ("SMITH", "John")),
     (("Smith", "John"), ("John", "Smith")), (("田中", ""), ("鈴木", "花子")), (("", ""), ("鈴木", "花子")),
     (("O'Brien", "Anne-Marie"), ("OBrien", "Anne Marie")), (("長谷 川", "一"), ("長谷川", "一")),
+    (("田中　太郎", ""), ("田中", "太郎")), (("John Smith", ""), ("Smith", "John")),
+    (("田中太郎", ""), ("鈴木", "花子")), (("営業部 田中", ""), ("田中", "太郎")),
+    (("田中 様", ""), ("鈴木 様", "")), (("　", ""), ("鈴木 花子", "")),
 ])
 def test_where_it_may_be_one_human_the_doubt_is_left(one, other):
     assert not are_clearly_different(parts(*one), parts(*other))

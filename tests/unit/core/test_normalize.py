@@ -70,6 +70,28 @@ def test_an_unknown_value_becomes_nothing_and_a_problem_that_does_not_repeat_it(
     assert contact.problems == ("department: field department has a value that [values.function] does not know",)
 
 
+@pytest.mark.parametrize(("chosen", "override", "problems"), [
+    ("mql", "mql", 0), ("ＭＱＬにする", "mql", 0), ("MQLにしない", "not_mql", 0), (" Not_MQL ", "not_mql", 0),
+    ("", None, 0), (None, None, 0), (False, None, 0), ("false", None, 0),
+    ("mqlにする？", None, 1), ("mql;not_mql", None, 1), (True, None, 1),
+])
+def test_a_persons_decision_is_one_of_two_words_or_none(chosen, override, problems):
+    for contact in (hubspot(mql_override=chosen), salesforce_lead(MQL_Override__c=chosen)):
+        assert contact.attributes["override"] == override
+        assert [line.split(":")[0] for line in contact.problems] == ["override"] * problems
+
+
+@pytest.mark.parametrize(("chosen", "override"), [
+    ("NOT_mql", "not_mql"), ("mql", "mql"), ("後で", None), (True, None), (1, None), (None, None), (False, None),
+])
+def test_a_decision_without_a_value_map_is_read_in_our_own_words_alone(chosen, override):
+    content = mirai().model_dump(exclude_defaults=True)
+    content["crm"]["hubspot"]["people"]["contacts"]["fields"]["override"] = "mql_override"
+    read = Normalizer(Mapping.model_validate(content)).contact(CONTACT, NOW, {"mql_override": chosen})
+    assert read.attributes["override"] == override
+    assert not chosen or override or "override: field mql_override gives none of our words" in read.problems
+
+
 @pytest.mark.parametrize(("department", "title", "function", "rank", "problems"), [
     ("", "情報システム部 部長", "information_systems", "head", 0),         # the title has both
     ("本社", "情報システム部長", "information_systems", "head", 0),        # the field is unknown, the title is not

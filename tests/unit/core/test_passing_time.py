@@ -65,12 +65,34 @@ def test_a_line_of_the_matrix_is_one_of_engagement_points():
     assert NOW + timedelta(days=3) <= look < NOW + timedelta(days=3) + HOUR
 
 
-def test_points_to_take_off_that_fade_are_looked_at_when_they_change():
-    fading = definition({"points": -20, "decay": {"steps": [{"after_days": 7, "factor": 0}]}})
-    assert next_look([visit(2.5)], fading) == NOW + timedelta(days=4.5)
-    assert next_look([visit(7)], fading) is None
-    window = definition({"points": -5, "within_days": 3})
-    assert next_look([visit(2.5)], window) == NOW + timedelta(days=0.5) + MICROSECOND
+BACK_IN_A_WEEK = {"points": -20, "decay": {"steps": [{"after_days": 7, "factor": 0}]}}
+
+
+def test_points_to_take_off_that_fade_are_looked_at_when_they_lift_somebody_over_a_line():
+    fading = definition({"points": 15, "activity": "seminar_attended"}, BACK_IN_A_WEEK)
+    seminar = activity(ActivityKind.SEMINAR_ATTENDED, days_ago=1, n=2)
+    look = next_look([visit(2.5), seminar], fading)
+    assert NOW + timedelta(days=4.5) <= look < NOW + timedelta(days=4.5) + HOUR
+    assert next_look([visit(7), seminar], fading) is None
+    window = definition({"points": 15, "activity": "seminar_attended"}, {"points": -20, "within_days": 3})
+    look = next_look([visit(2.5), seminar], window)
+    assert NOW + timedelta(days=0.5) < look <= NOW + timedelta(days=0.5) + HOUR
+
+
+def test_points_to_take_off_that_lift_nobody_over_a_line_are_not_looked_at():
+    assert next_look([visit(2.5)], definition(BACK_IN_A_WEEK)) is None
+    slowly = definition({"points": -20, "decay": {"half_life_days": 30}})
+    assert next_look([visit(n, n) for n in range(10)], slowly) is None
+
+
+def test_fading_points_are_looked_at_whatever_is_taken_off_for_longer():
+    both = definition(
+        {"points": 20, "decay": {"linear_days": 10}},
+        {"points": -5, "activity": "seminar_attended", "decay": {"steps": [{"after_days": 100, "factor": 0}]}},
+    )
+    # 15, 13, 11 and on the third day 9.
+    look = next_look([visit(0), activity(ActivityKind.SEMINAR_ATTENDED, days_ago=1, n=2)], both)
+    assert NOW + timedelta(days=3) <= look < NOW + timedelta(days=3) + HOUR
 
 
 @given(definitions(), people, ledgers(5))
@@ -83,8 +105,8 @@ def test_no_line_is_crossed_unseen_and_nobody_is_looked_at_in_vain(definition, a
     if crossing is not None:
         assert look is not None
         assert look < crossing + HOUR
-    fades = any(rule.points < 0 and (rule.within_days or rule.decay) for rule in definition.rules)
-    if look is not None and look not in ahead and not fades:
+    signs = {rule.points > 0 for rule in definition.rules if rule.points and (rule.within_days or rule.decay)}
+    if look is not None and look not in ahead and len(signs) < 2:
         assert crossing is not None
         assert crossing <= look
 

@@ -228,3 +228,17 @@ def test_a_disqualifier_needs_every_attribute():
     )
     assert score_of(plain_person(x=1, stage=Stage.MQL), definition=strict).disqualified_by == ""
     assert score_of(plain_person(x="1", y="true"), definition=strict).disqualified_by == "D"
+
+
+def test_true_and_one_are_different_even_where_both_are_asked_for():
+    both = definition(rule(points=5, person={"answer": True}), rule(points=7, person={"answer": 1}))
+    for given, points in ((True, 5), ("true", 5), (1, 7), (1.0, 7), ("1", 7)):
+        assert score_of(plain_person(answer=given), definition=both).total_points == points
+
+
+def test_a_reason_quotes_a_book_in_part():
+    long = definition(rule(person={"notes": {"contains": "終"}}))
+    reason, = score_of(plain_person(notes="あ" * 1_000_000 + "終"), definition=long).reasons
+    assert len(reason.evidence) < 250
+    assert reason.evidence.startswith("notes=ああ")
+    assert reason.evidence.endswith("…")

@@ -102,9 +102,9 @@ def test_a_file_used_by_two_is_laid_once(tmp_path: Path) -> None:
          ["own.toml:6: definition.threshold_points: 50 points are out of reach: the rules give 20 at most, limits and "
           "groups counted; give 20 or less, or let the rules give more"]),
         ({"ranks": "[values.rank]\nhead = ['*部長', 7]\n"},
-         ["shared/ranks.toml:2: values.rank.head[2]: Input should be a valid string"]),
+         ["shared/ranks.toml:2: values.rank.head[2]: must be a text in quotes"]),
         ({"own": OWN.replace('head = "グループ部長"', "head = 7")},
-         ["own.toml:8: values.rank.head: Input should be a valid string"]),
+         ["own.toml:8: values.rank.head: must be a text in quotes"]),
         ({"own": OWN.replace("shared/ranks.toml", "shared/rank.toml").replace("shared/def", "shared/dfe")},
          ["own.toml:1: uses[1]: shared/dfeinition.toml: no such file", "own.toml:1: uses[2]: shared/rank.toml: no such"
           " file"]),

@@ -9,6 +9,7 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.mapping.load import load_mapping
+from connector.mapping.problems import read_toml
 
 HEAD = '''
 name = "あさひ商事"
@@ -61,7 +62,26 @@ def group(text: str, *, of_visit: str = "", rest: str = "") -> str:
     return f'{LINE}{VISIT}{of_visit}\n[[definition.groups]]\nid = "g"\nlabel = "組"\n{text}\n{rest}'
 
 
+MATRIX = "matrix = { fit = { A = 20, B = 10 }, engagement = { 1 = 50, 2 = 20 }, mql = "
+HEAD_OF = '[[definition.rules]]\nid = "r"\nlabel = "x"\npoints = 30\nperson = { role = "head" }\n'
+
 REFUSED = {
+    # what could never be compared, or would never be found
+    "number without end": (person("{ employees = [100, inf] }"), "holds a number that nothing can be equal to"),
+    "no number": (person("{ employees = nan }"), "holds a number that nothing can be equal to"),
+    "number beyond all": (person(f"{{ employees = 1{'0' * 400} }}"), "holds a number that nothing can be equal to"),
+    "empty text for no value": (person('{ role = "" }'), "for what has none write { known = false }"),
+    "part that every text has": (person('{ employees = { contains = ["10", " "] } }'), "contains: an empty text"),
+    "empty title": (activity('title = " " # !'), "nothing is like an empty text"),
+    "wide letters in a regex": (
+        person('{ "account.industry" = { regex = "^（株）" } }'), "'（' is never found, since texts are compared in"),
+    "narrow kana in a regex": (person('{ "account.industry" = { regex = "ｿﾌﾄ" } }'), "write 'ソ'"),
+    "better cell that makes no MQL": (
+        f"{MATRIX}['A1', 'B2'] }} # !\n{VISIT}{HEAD_OF}", "B2 makes an MQL and A2, B1 with more points not"),
+    "label of spaces": (f'{LINE}{VISIT}'.replace('"資料"', '"　" # !'), "is empty; people read it"),
+    "table where a list belongs": (f'{LINE}[definition.rules] # !\nid = "a"\n', "must be a list, [ ... ]; tables in"),
+    "text where a number belongs": (person('{ employees = { at_least = "300" } }'), "must be a number, without quotes"),
+    "text where a count belongs": (activity('times = "3" # !\nin_days = 7'), "must be a whole number, without quotes"),
     # names that lead nowhere
     "unknown attribute": (person('{ rol = "head" }'), "gives 'rol'; did you mean `role`?"),
     "unknown account attribute": (person('{ "account.industri" = "IT" }'), "did you mean `account.industry`?"),
@@ -80,6 +100,18 @@ REFUSED = {
     "unknown group": (
         group("max_points = 30", of_visit='group = "g"', rest='[[definition.rules]]\nid = "r"\nlabel = "x"\npoints = 40'
               '\nactivity = "email_exchanged"\ngroup = "gg" # !'), "there is no group 'gg'; did you mean `g`?"),
+    "word that decides nothing": (
+        LINE + VISIT + '[crm.hubspot.people.leads.fields]\nemail = "email"\n'
+        'override = { field = "decided", values = "override" }\n[values.override]\nmql = "渡す"\nnot_mlq = "x" # !',
+        "is a row for 'override', which has mql and not_mql alone; did you mean `not_mql`?"),
+    "word that is no stage": (
+        LINE + VISIT + '[crm.hubspot.people.leads.fields]\nemail = "email"\n'
+        'stage = { field = "lifecyclestage", values = "stage" }\n[values.stage]\nwon = "customer"\ncustomers = "x" # !',
+        "is a row for 'stage' and no stage; known here: inquiry, lost, mql"),
+    "address for a domain": (
+        LINE + VISIT + '[excluded]\nstaff_domains = ["a.example", "@b.example"] # !', "write 'b.example'"),
+    "page for a domain": (
+        LINE + VISIT + '[excluded]\ncompetitor_domains = ["https://www.b.example/jp"] # !', "write 'www.b.example'"),
     "unknown key": (LINE + "treshold = 4 # !\n" + VISIT, "definition.treshold: unknown key"),
     "unknown key in an inline table": (person('{ role = { anyof = "head" } }'), "unknown key; did you mean `any_of`?"),
     # ranges
@@ -171,7 +203,7 @@ def test_bad_definition_is_refused_with_its_line_and_a_reason(tmp_path: Path, na
     with pytest.raises(ConfigError) as caught:
         load_mapping(path)
     problem, = caught.value.problems
-    told = re.match(rf"{re.escape(str(path))}:(\d+): definition", problem)
+    told = re.match(rf"{re.escape(str(path))}:(\d+): (?:definition|values|excluded)", problem)
     assert told, problem
     assert said in problem
     assert [int(told[1])] == (marked or [HEAD.split("\n").index("[definition]") + 1])
@@ -182,7 +214,7 @@ def test_bad_definition_is_refused_with_its_line_and_a_reason(tmp_path: Path, na
     person('{ employees = { at_least = 5, at_most = 5 } }'),
     f"threshold_points = 35\n{VISIT}max_points = 35", activity("where = { page = '/price*' }\ntimes = 3\nin_days = 7"),
     group("max_points = 40", of_visit='group = "g"'), rule('activity = ["seminar_attended", "email_exchanged"]'),
-    f"{VISIT}[definition.matrix]\nfit = {{ A = 0 }}\nengagement = {{ 1 = 20, 2 = 5 }}\nmql = ['A1', '-1', 'A-']",
+    f"{VISIT}[definition.matrix]\nfit = {{ A = 0 }}\nengagement = {{ 1 = 20, 2 = 5 }}\nmql = ['A1', 'A2', '-1', 'A-']",
 ])
 def test_sound_definition_is_taken(tmp_path: Path, text: str) -> None:
     path = tmp_path / "m.toml"
@@ -221,6 +253,36 @@ person = { rol = "head" }
         "definition.rules[1].points", "definition.rules[2].groop", "definition.rules[2].where.url",
         "definition.rules[3].person.rol",
     ]
+
+
+@pytest.mark.parametrize(("line", "advice"), [
+    ("points = ２５", "'２' stands outside quotes, where only half-width"),
+    ("label = “名刺”", "'“' stands outside quotes"),
+    ('label = "名刺" # 名 "', None),
+    ('label = "名刺" x # 名', "is not TOML: Expected newline"),
+    ("[[t]]\n[t]", "written in two brackets, as in [[definition.rules]]"),
+])
+def test_what_an_input_method_leaves_behind_is_named(tmp_path: Path, line: str, advice: str | None) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(f"# 点数\n{line}\n", encoding="utf-8")
+    if advice is None:
+        assert read_toml(path, what="file", hint="") == {"label": "名刺"}
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_toml(path, what="file", hint="")
+    assert advice in caught.value.problems[0]
+    assert ("outside quotes" in caught.value.problems[0]) == ("outside quotes" in advice)
+
+
+def test_a_mark_before_the_first_character_is_no_part_of_the_file(tmp_path: Path) -> None:
+    mirai = Path(__file__).parents[3] / "mappings/mirai.toml"
+    path = tmp_path / "m.toml"
+    text = mirai.read_text(encoding="utf-8").replace('"tables/', f'"{mirai.parent}/tables/')
+    path.write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert load_mapping(path) == load_mapping(mirai)
+    path.write_text(text.replace('language = "ja"', 'language = "jp"'), encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match=r"m\.toml:5: language"):
+        load_mapping(path)
 
 
 def test_a_syntax_error_has_its_line(tmp_path: Path) -> None:

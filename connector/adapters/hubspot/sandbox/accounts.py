@@ -108,7 +108,7 @@ def expire(state: State, account: int, now_ms: int) -> None:
 
 
 def account_details(call: Call) -> Response:
-    """Answer the account's portal id, time zone and currency."""
+    """Answer the account's portal id, time zone and currency; its records' pages are the sandbox's own."""
     zone = call.switches.time_zone
     offset = datetime.fromtimestamp(call.now_ms / 1000, ZoneInfo(zone)).utcoffset() or timedelta(0)
     minutes = offset // timedelta(minutes=1)
@@ -116,7 +116,7 @@ def account_details(call: Call) -> Response:
         "portalId": call.portal_id, "accountType": "STANDARD", "timeZone": zone, "companyCurrency": "JPY",
         "additionalCurrencies": [], "utcOffsetMilliseconds": minutes * 60_000,
         "utcOffset": f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}",
-        "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1",
+        "uiDomain": call.request.host, "dataHostingLocation": "na1",
     })
 
 

@@ -26,6 +26,7 @@ from connector.adapters.hubspot.sandbox import (
     mailing,
     merging,
     objects,
+    pages,
     participations,
     pipelines,
     properties,
@@ -98,7 +99,7 @@ class HubSpotSandbox(SandboxApp):
             *self.limits.routes(),
         ]
         self._routes = _bound(own)
-        self._open_routes = _bound([*forms.OPEN_ROUTES, *tracking.OPEN_ROUTES])
+        self._open_routes = _bound([*forms.OPEN_ROUTES, *tracking.OPEN_ROUTES, *pages.OPEN_ROUTES])
 
     # Requests ------------------------------------------------------------------------------------------
 
@@ -337,7 +338,8 @@ def _matched(routes: _BoundRoutes, request: Request, path: str) -> tuple[Handler
 
 def _kind_of(request: Request, path: str) -> Kind | None:
     """Return which limit a request counts against; None for what needs no access token."""
-    if path == _TOKEN_PATH or path.startswith("/submissions/v3/integration/submit/") or path == "/__ptq.gif":
+    needs_none = ("/submissions/v3/integration/submit/", "/contacts/")
+    if path == _TOKEN_PATH or path.startswith(needs_none) or path == "/__ptq.gif":
         return None
     if path.endswith("/search"):
         return "search"
@@ -353,6 +355,6 @@ def _asked_path(request: Request) -> str:
 
 
 def _named_by_portal(state: State, request: Request) -> str | None:
-    found = re.match(r"/submissions/v3/integration(?:/secure)?/submit/(\d{1,12})/", request.path)
+    found = re.match(r"(?:/submissions/v3/integration(?:/secure)?/submit|/contacts)/(\d{1,12})/", request.path)
     given = found[1] if found else request.args.get("a", "") if request.path == "/__ptq.gif" else ""
     return state.account_by_portal(int(given)) if given.isascii() and given.isdigit() else None

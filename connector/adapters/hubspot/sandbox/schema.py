@@ -80,7 +80,9 @@ _LEAD_STATUS = ("NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "ATTEM
                 "BAD_TIMING")
 _SOURCES = ("ORGANIC_SEARCH", "PAID_SEARCH", "EMAIL_MARKETING", "SOCIAL_MEDIA", "REFERRALS", "OTHER_CAMPAIGNS",
             "DIRECT_TRAFFIC", "OFFLINE", "PAID_SOCIAL", "AI_REFERRALS")
+_OVERRIDES = (("mql", "Make MQL"), ("not_mql", "Never MQL"))
 _OPTIONS: dict[str, tuple[str, ...]] = {
+    "mql_override": tuple(value for value, _ in _OVERRIDES),
     "lifecyclestage": tuple(value for value, _ in LIFECYCLE),
     "hs_lead_status": _LEAD_STATUS,
     "hs_analytics_source": _SOURCES,
@@ -215,6 +217,7 @@ _PREPARED: dict[int, tuple[tuple[str, str, str], ...]] = {
         ("mql_reason", "area", "MQL reason"),
         ("mql_became_at", "datetime", "MQL became at"),
         ("mql_deadline_at", "datetime", "MQL deadline"),
+        ("mql_override", "select", "MQL decision (by a person)"),
     ),
     TASK: (("mql_key", "text", "MQL key"),),
     NOTE: (("mql_key", "text", "MQL key"),),
@@ -242,7 +245,10 @@ def default_properties(type_id: int, at: str) -> Iterator[dict[str, Any]]:
 def prepared_properties(type_id: int, at: str) -> Iterator[dict[str, Any]]:
     """Yield the custom definitions that a prepared account has beyond HubSpot's own."""
     for name, kind, label in _PREPARED.get(type_id, ()):
-        yield definition(name, kind, group=group_of(type_id), at=at, label=label, unique=name == "mql_key")
+        yield definition(
+            name, kind, group=group_of(type_id), at=at, label=label, unique=name == "mql_key",
+            options=_OPTIONS.get(name, ()),
+        )
 
 
 def group_of(type_id: int) -> str:
@@ -257,7 +263,7 @@ def definition(
 ) -> dict[str, Any]:
     """Return one property definition in the shape of `GET /crm/v3/properties/{objectType}/{name}`."""
     type_, field_type = _KINDS[kind]
-    labels = dict(LIFECYCLE)
+    labels = dict((*LIFECYCLE, *_OVERRIDES))
     return {
         "name": name, "label": label or name.removeprefix("hs_").replace("_", " ").title(), "type": type_,
         "fieldType": field_type, "description": "", "groupName": group, "displayOrder": -1,

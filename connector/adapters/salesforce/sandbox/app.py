@@ -19,6 +19,7 @@ from connector.adapters.salesforce.sandbox import (
     controls,
     crowd,
     long_transactions,
+    pages,
     recycle_bin,
     seed,
     soap,
@@ -120,6 +121,9 @@ class SalesforceSandbox(SandboxApp):
             return _response(request, Answer(200, versions()))
         if request.path.startswith("/services/Soap/u/"):
             return self._soap(request)
+        shown_id = pages.id_shown_at(request.path)
+        if shown_id is not None and request.method == "GET":
+            return pages.show((self._opened(name) for name in self._account_names()), shown_id)
         account = self.account_of(request)
         if account is None:
             return _response(request, Answer(401, invalid_session().as_rest()))
@@ -181,7 +185,7 @@ class SalesforceSandbox(SandboxApp):
     def reset(self, account: str | None, *, prepared: bool = True) -> None:
         """Empty one org, or all there are; access tokens stay valid."""
         if account is None:
-            names = {path.stem for path in self._dir.glob("*.sqlite") if not path.stem.startswith("_")}
+            names = set(self._account_names())
         else:
             self.org(account)
             names = {account}
@@ -192,6 +196,9 @@ class SalesforceSandbox(SandboxApp):
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{self._path(name)}{suffix}").unlink(missing_ok=True)
             self._orgs[name] = Org(name, self._path(name), self.clock, prepared=prepared)
+
+    def _account_names(self) -> list[str]:
+        return sorted(path.stem for path in self._dir.glob("*.sqlite") if not path.stem.startswith("_"))
 
     def load_world(self, account: str, world: World) -> dict[str, int]:
         """Load a seed into the account's org; a seed loaded again replaces its own records."""

@@ -353,7 +353,7 @@ def standard_objects() -> dict[str, SObject]:
 
 
 def product_fields() -> list[tuple[str, Field]]:
-    """Return the custom fields of a prepared org, as (object, field): those the product writes to."""
+    """Return the custom fields of a prepared org, as (object, field): those the product writes to and reads."""
     made: list[tuple[str, Field]] = [("Lead", text("Department__c", "Department", custom=True))]
     for owner in ("Lead", "Contact"):
         made += [(owner, number(f"MQL_{n}__c", f"MQL {n.replace('_', ' ')}", 18, scale, custom=True))
@@ -362,5 +362,7 @@ def product_fields() -> list[tuple[str, Field]]:
         made.append((owner, area("MQL_Reason__c", "MQL Reason", custom=True)))
         made += [(owner, at(f"MQL_{n}__c", f"MQL {n.replace('_', ' ')}", custom=True))
                  for n in ("Became_At", "Deadline_At")]
+        made.append((owner, choice("MQL_Override__c", "MQL decision (by a person)", ("mql", "not_mql"),
+                                   restricted=True, custom=True)))
     made.append(("Task", text("MQL_Key__c", "MQL Key", unique=True, external_id=True, custom=True)))
     return made
