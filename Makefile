@@ -32,8 +32,9 @@ lint: setup      ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup     ## what every speed claim in docs/benchmarks.md rests on
+bench: setup     ## CPU of a first load and of scoring; docs/benchmarks.md names the others
 	$(BIN)/python benchmarks/pull.py
+	$(BIN)/python benchmarks/scoring.py
 
 lock:            ## write requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
