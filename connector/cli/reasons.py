@@ -11,7 +11,9 @@ from rich.table import Table
 
 from connector.cli.show import in_zone, points, safe
 from connector.mapping.model import Mapping
-from connector.records import Cut, Reason, Score
+from connector.records import ActivityKind, Cut, Reason, Score
+
+_KINDS = frozenset(kind.value for kind in ActivityKind)
 
 
 def show_reasons(out: Console, score: Score, mapping: Mapping, links: AnyMapping[str, str] | None = None) -> None:
@@ -24,7 +26,7 @@ def show_reasons(out: Console, score: Score, mapping: Mapping, links: AnyMapping
     for column in table.columns:
         column.overflow = "fold"
     for reason in score.reasons:
-        because_of = safe(reason.title or reason.evidence)
+        because_of = safe(_because_of(reason))
         if address := (links or {}).get(reason.evidence):
             because_of += f"\n{safe(address)}"
         table.add_row(
@@ -65,6 +67,13 @@ def cuts_as_json(score: Score) -> list[dict[str, Any]]:
 def instant_as_json(at: datetime | None) -> str | None:
     """Return an instant in ISO 8601, in UTC and whole seconds."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _because_of(reason: Reason) -> str:
+    """Return what met the rule; of an activity without a title its kind, as its id says nothing to people."""
+    if reason.title or reason.occurred_at is None:
+        return reason.title or reason.evidence
+    return next((part for part in reason.evidence.split("#")[1:] if part in _KINDS), reason.evidence)
 
 
 def _worked_out(reason: Reason, score: Score, mapping: Mapping) -> str:
