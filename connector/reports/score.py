@@ -86,11 +86,13 @@ def score_at(company: Company, name: str, at: str = "", version: str = "") -> Sc
 def read_moment(text: str, mapping: Mapping) -> datetime:
     """Return the moment that a text in ISO 8601 names: without an offset in the company's zone, a date its beginning.
 
+    Slashes do between the date's parts, year first as Japan writes it; a time zone's name does not.
+
     Raises:
         ConfigError: It names none.
     """
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip().replace("/", "-", 2))
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=mapping.zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ConfigError([f"--at: {text!r} is no moment"], hint=f"Write it in ISO 8601, {_LAYOUT}.") from None
