@@ -86,7 +86,7 @@ def score_at(company: Company, name: str, at: str = "", version: str = "") -> Sc
 def read_moment(text: str, mapping: Mapping) -> datetime:
     """Return the moment that a text in ISO 8601 names: without an offset in the company's zone, a date its beginning.
 
-    Slashes do between the date's parts, year first as Japan writes it; a time zone's name does not.
+    Slashes do between the parts of the date, year first as Japan writes it.
 
     Raises:
         ConfigError: It names none.

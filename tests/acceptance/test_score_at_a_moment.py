@@ -142,12 +142,12 @@ def test_what_cannot_be_answered_is_refused(
 
 def test_a_moment_is_read_in_the_companys_zone_and_a_date_is_its_beginning() -> None:
     tokyo_nine = datetime(2026, 3, 31, 0, 0, tzinfo=UTC)
-    for text in ("2026-03-31T09:00+09:00", "2026-03-31T09:00", "2026-03-31 09:00:00", "2026/03/31 09:00", "2026-03-31T00:00Z"):
+    for text in ("2026-03-31T09:00+09:00", "2026-03-31T09:00", "2026/03/31 09:00:00", "2026-03-31T00:00Z"):
         assert read_moment(text, MIRAI) == tokyo_nine
     assert read_moment("2026-03-31", MIRAI) == tokyo_nine - timedelta(hours=9)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "31/03/2026", "2026-02-30", "2026-13-01T00:00", "", "0001-01-01T00:00+09:00"])
+@pytest.mark.parametrize("text", ["31/03/2026", "2026-02-30", "2026-13-01T00:00", "", "0001-01-01T00:00+09:00"])
 def test_what_is_no_moment_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
         read_moment(text, MIRAI)
