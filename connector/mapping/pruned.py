@@ -9,8 +9,14 @@ from connector.mapping.parts import Place
 
 _STAND_INS: Mapping[Place, Any] = {
     ("name",): "-", ("language",): "en", ("time_zone",): "UTC", ("definition", "version"): "-",
+    ("definition", "rules", "*", "label"): "-", ("definition", "rules", "*", "points"): 0.0,
+    ("definition", "groups", "*", "label"): "-", ("definition", "disqualifiers", "*", "label"): "-",
 }
 """What nothing else depends on: put in place of what is missing or wrong, lest it hide all other problems."""
+
+
+def _pattern(place: Place) -> Place:
+    return tuple("*" if isinstance(part, int) else part for part in place)
 
 
 class Pruned:
@@ -47,7 +53,7 @@ class Pruned:
 
     def _existing(self, place: Place) -> Place:
         """Return the place itself where there is something or a stand-in for it, else the nearest that lacks it."""
-        if place in _STAND_INS:
+        if _pattern(place) in _STAND_INS:
             return place
         here: Any = self._content
         for number, part in enumerate(place):
@@ -65,8 +71,8 @@ class Pruned:
     def _without(self, value: Any, place: Place) -> Any:
         if isinstance(value, Mapping):
             kept = {k: self._without(v, (*place, k)) for k, v in value.items() if (*place, k) not in self.lost}
-            stand_ins = {p[-1]: v for p, v in _STAND_INS.items() if p in self.lost and p[:-1] == place}
-            return kept | stand_ins
+            lost_here = (one for one in self.lost if one[:-1] == place)
+            return kept | {one[-1]: _STAND_INS[_pattern(one)] for one in lost_here if _pattern(one) in _STAND_INS}
         if isinstance(value, list | tuple):
             numbers = [n for n in range(len(value)) if (*place, n) not in self.lost]
             self._numbers[place] = numbers

@@ -250,8 +250,8 @@ person = { rol = "head" }
     told = [re.sub(rf"^{re.escape(str(path))}:\d+: ", "", line) for line in caught.value.problems]
     assert [line.split(": ")[0] for line in told] == [
         "language", "time_zone", "definition.version", "definition", "definition.keeps_from_points",
-        "definition.rules[1].points", "definition.rules[2].groop", "definition.rules[2].where.url",
-        "definition.rules[3].person.rol",
+        "definition.rules[1].points", "definition.rules[1].person.role", "definition.rules[2].id",
+        "definition.rules[2].groop", "definition.rules[2].where.url", "definition.rules[3].person.rol",
     ]
 
 
