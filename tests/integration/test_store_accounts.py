@@ -6,20 +6,9 @@ import pytest
 from store_samples import COMPANY, NOW, decision, raw
 
 from connector.records import RecordKey, Removal, RemovalKind
-from connector.store import Erasing, open_store
+from connector.store import Erasing
 
 ASAHI, MIDORI = RecordKey("hubspot", "companies", "1"), RecordKey("hubspot", "companies", "2")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
 
 
 @pytest.fixture

@@ -18,22 +18,6 @@ from connector.store import open_store
 SCORE = "mirai/p1/1/score"
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
-
-
-@pytest.fixture
-def run_id(store):
-    return store.start_run(COMPANY, "sync", NOW)
-
-
 def assign(store, lease, *people):
     store.save_people(lease, {person: {f"key-{person}"} for person in people}, {}, [], [])
 

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_samples import COMPANY, NOW, key, later, raw, visit
 
 from connector.store import open_store
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
 
 
 def save(store, lease, *records, keep=(), at=NOW):

@@ -6,19 +6,8 @@ import pytest
 from store_samples import COMPANY, NOW, key, later, raw
 
 from connector.records import RawRecord
-from connector.store import Store, open_store
+from connector.store import Store
 from connector.store.rows import Lease, PageCounts, SavedPage, StoredRecord
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
 
 
 def hand_on(store: Store, lease: Lease, *page: RawRecord, keep=()) -> SavedPage:

@@ -8,26 +8,9 @@ import pytest
 from store_samples import COMPANY, NOW, change, decision, key, later
 
 from connector.records import ChangeKind, Outcome, Receipt
-from connector.store import open_store
 
 SCORE = "mirai/p1/1/score"
 HANDOFF = change("p1", ChangeKind.SCORE, mql_score=40, became_at="2026-11-24", reason="セミナー")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
-
-
-@pytest.fixture
-def run_id(store):
-    return store.start_run(COMPANY, "sync", NOW)
 
 
 def plan(store, lease, run_id, *changes, at=NOW, cancelled=()):

@@ -11,24 +11,7 @@ from store_samples import COMPANY, NOW, change, decision, key, later, raw, visit
 from connector.core.identity import Conflict as CoreConflict
 from connector.core.lifecycle import PersonState
 from connector.records import ChangeKind, Outcome, Receipt, Stage
-from connector.store import open_store
 from connector.store.rows import Conflict
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
-
-
-@pytest.fixture
-def run_id(store):
-    return store.start_run(COMPANY, "sync", NOW)
 
 
 def decide_all(store, lease, run_id):

@@ -15,17 +15,6 @@ from connector.store import Store, open_store
 from connector.store.rows import Lease, PageCounts, StoredRecord
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
-
-
 def save(store: Store, lease: Lease, *page: RawRecord, cursor: str = "c1", at=NOW) -> PageCounts:
     return store.save_page(lease, "hubspot", "contacts", page, cursor, at).counts
 

@@ -19,22 +19,6 @@ EMAIL = "kept.by.nobody@asahi.example"
 NAME = "消えた太郎"
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def lease(store):
-    return store.acquire_lease(COMPANY, "run-1", NOW, 60)
-
-
-@pytest.fixture
-def run_id(store):
-    return store.start_run(COMPANY, "sync", NOW)
-
-
 def gone(remote_id, kind=RemovalKind.DELETED, into="", stream="contacts", at=NOW):
     return Removal(stream, remote_id, kind, at, into)
 

@@ -14,12 +14,6 @@ from connector.store import Store, open_store
 from connector.store.rows import Lease
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-        yield opened
-
-
 def test_runs_are_told_newest_first_per_company(store):
     first = store.start_run(COMPANY, "sync", NOW)
     second = store.start_run(COMPANY, "backfill", later(hours=1))
