@@ -46,8 +46,18 @@ _STAGE_RANKS = {
 }
 
 
+class Lane(StrEnum):
+    """From where a lead entered the waterfall."""
+
+    MARKETING = "mql"
+    TELE = "tql"
+    """Found by tele or inside sales."""
+    SALES = "sgl"
+    """Found by sales itself."""
+
+
 class ActivityKind(StrEnum):
-    """The kinds of things people do that the core knows how to weigh and to tell about."""
+    """What happens to a lead: first what leads do themselves or with sales, then what sales does alone."""
 
     SEMINAR_ATTENDED = "seminar_attended"
     SEMINAR_REGISTERED = "seminar_registered"
@@ -61,6 +71,22 @@ class ActivityKind(StrEnum):
     CALL_MADE = "call_made"
     EMAIL_EXCHANGED = "email_exchanged"
     OTHER = "other"
+    TASK_COMPLETED = "task_completed"
+    STAGE_MOVED = "stage_moved"
+    DEAL_OPENED = "deal_opened"
+    DEAL_WON = "deal_won"
+    DEAL_LOST = "deal_lost"
+
+    @property
+    def is_by_lead(self) -> bool:
+        """Whether the lead took part in it: notes tell of it, and it ends a time without activity."""
+        return self not in _OF_SALES
+
+
+_OF_SALES = frozenset({
+    ActivityKind.TASK_COMPLETED, ActivityKind.STAGE_MOVED, ActivityKind.DEAL_OPENED, ActivityKind.DEAL_WON,
+    ActivityKind.DEAL_LOST,
+})
 
 
 class RecordKey(NamedTuple):
@@ -323,12 +349,19 @@ def _sum_points(reasons: tuple[Reason, ...], side: str) -> float:
     return round(sum(r.points for r in reasons if r.side == side), POINT_DECIMALS)
 
 
+class Link(NamedTuple):
+    """A line that leads to a page: `url` is our own making, `text` is plain text as any other line."""
+
+    text: str
+    url: str
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One part of a text for sales: an optional heading and its lines, as plain text (never markup)."""
 
     heading: str
-    lines: tuple[str, ...]
+    lines: tuple[str | Link, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +370,44 @@ class Document:
 
     title: str
     sections: tuple[Section, ...]
+
+
+class StageEntry(NamedTuple):
+    """When somebody came to a stage of the waterfall, in one cycle.
+
+    Attributes:
+        left_at: When they went on from it; None while they stand in it. A skipped stage is left as it is entered.
+        basis: How it is known: `history` (the CRM's own), `handoff` (our decision), `deed` (what sales did), `seen`
+            (the record stood there when it was read), `recycled` (sent back by us), `skipped` (passed over).
+        crm: Which CRM says so; empty where none does.
+    """
+
+    cycle: int
+    stage: Stage
+    entered_at: datetime
+    left_at: datetime | None
+    basis: str
+    crm: str = ""
+
+
+class Ownership(NamedTuple):
+    """Who must act on a handoff in one CRM, and by which rule.
+
+    Attributes:
+        owner_id: Their remote id; empty where nobody was found or a queue takes it.
+        queue_id: The remote id of the queue that takes it; empty for none.
+        name, email: The owner's, as their CRM tells.
+        rule: The rule that found them: `record`, `account`, `listed:ID`, `round_robin:ID`, `queue`; empty for none.
+        skipped: Why each earlier rule gave nobody, in their order, each `RULE: REASON` with a reason of `core.owners`.
+    """
+
+    crm: str
+    owner_id: str = ""
+    queue_id: str = ""
+    name: str = ""
+    email: str = ""
+    rule: str = ""
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +430,14 @@ class Decision:
         override: What a person in the CRM decided: `mql`, `not_mql`, or empty for nothing.
         segment: How warm their interest is: `cold`, `warm`, `hot`, or empty where the definition has no segments.
         cell: Their cell of the matrix (`B1`), or empty where the definition has none.
+        lane: From where they entered the waterfall.
+        stage: Where they stand in it, by their CRMs, by what sales did and by our own handoffs and recyclings.
+        stages: Each stage they came to in every cycle, oldest first.
+        followed_up_at: When sales first acted on the handoff of this cycle; None while it has not.
+        recycles: Why they are sent back to nurturing by this decision (`overdue`, or a person's words); empty: they
+            are not.
+        is_urgent: A handoff that goes before others.
+        owners: Who must act on the handoff, by CRM; empty without a handoff.
     """
 
     person_id: str
@@ -378,6 +457,13 @@ class Decision:
     override: str = ""
     segment: str = ""
     cell: str = ""
+    lane: Lane = Lane.MARKETING
+    stage: Stage = Stage.INQUIRY
+    stages: tuple[StageEntry, ...] = ()
+    followed_up_at: datetime | None = None
+    recycles: str = ""
+    is_urgent: bool = False
+    owners: tuple[Ownership, ...] = ()
 
     @property
     def why_not(self) -> str:
@@ -386,12 +472,36 @@ class Decision:
 
 
 class ChangeKind(StrEnum):
-    """The kinds of planned writes."""
+    """The kinds of planned writes, in the order in which those of one moment go out."""
 
+    RECYCLE = "recycle"
+    """A stage that steps back to nurturing, because we said so."""
     STAGE = "stage"
     SCORE = "score"
+    LEAD = "lead"
+    """A lead record beside the contact's, where the CRM has such an object."""
     TASK = "task"
     NOTE = "note"
+    RESTORE = "restore"
+    """Fields get the values back that they had before a run."""
+    CLOSE_TASK = "close_task"
+    """A task that we made is not to be done any more; its title says why."""
+    MARK_NOTE = "mark_note"
+    """A note that we made does not hold any more; its first line says so."""
+
+    @property
+    def writes_fields(self) -> bool:
+        """Whether it writes `fields` to a person's record."""
+        return self in _FIELD_KINDS
+
+    @property
+    def creates(self) -> bool:
+        """Whether it makes a record that carries the idempotency key."""
+        return self in _CREATING_KINDS
+
+
+_FIELD_KINDS = frozenset({ChangeKind.RECYCLE, ChangeKind.STAGE, ChangeKind.SCORE, ChangeKind.RESTORE})
+_CREATING_KINDS = frozenset({ChangeKind.LEAD, ChangeKind.TASK, ChangeKind.NOTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,12 +510,17 @@ class Change:
 
     Attributes:
         idempotency_key: `company/person_id/cycle/kind`; unique per CRM. It travels in created records.
-        record: STAGE and SCORE write to it; TASK and NOTE are about it.
-        fields: STAGE and SCORE: remote field -> value.
+        record: What writes fields, and CLOSE_TASK and MARK_NOTE, write to it; LEAD, TASK and NOTE are about it.
+        fields: Remote field -> value, where the kind `writes_fields`. RECYCLE and RESTORE may step a stage back: the
+            adapter does what its CRM asks for that.
         before: The values these fields had when the change was planned.
-        document: TASK and NOTE: the text.
-        owner_id: TASK and NOTE: remote id of who must act, or empty.
+        document: LEAD, TASK and NOTE: the text. CLOSE_TASK and MARK_NOTE: its title is what to put before theirs.
+        owner_id: LEAD, TASK and NOTE: remote id of who must act, or empty.
+        queue_id: TASK: remote id of the queue that takes it instead; empty for none.
         due_at: TASK: the deadline.
+        is_urgent: TASK: it goes before others.
+        account_id: Remote id of the record's company, where known: rows of one company are written together, because a
+            write may lock it.
     """
 
     idempotency_key: str
@@ -418,7 +533,10 @@ class Change:
     before: Mapping[str, Value] = field(default_factory=dict)
     document: Document | None = None
     owner_id: str = ""
+    queue_id: str = ""
     due_at: datetime | None = None
+    is_urgent: bool = False
+    account_id: str = ""
 
 
 class Outcome(StrEnum):
@@ -438,6 +556,8 @@ class Receipt:
     Attributes:
         remote_id: Of the record written or created; empty when none was.
         reason: Why it is not DONE: the CRM's code and field names, never values.
+        told: What the CRM said about it in its own words, cleared of personal data; empty when it said nothing.
+        remedy: What somebody can do about it, in plain words; empty when there is nothing to do.
         retry_after_seconds: For RETRY, when the CRM said.
     """
 
@@ -446,3 +566,32 @@ class Receipt:
     remote_id: str = ""
     reason: str = ""
     retry_after_seconds: float | None = None
+    told: str = ""
+    remedy: str = ""
+
+
+class Recipient(NamedTuple):
+    """Who gets a notice: the company's channel, or one owner by e-mail address."""
+
+    kind: str    # `channel` or `owner`
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell people at the company outside the CRM; several are sent as one message.
+
+    Attributes:
+        key: `company/person_id/cycle/kind/recipient`; each goes out once.
+        kind: `handoff`, `reminder`, `escalation`, `recycled` or `trigger`.
+        line: What is told, on one line of plain text.
+        url: Where the person's record is seen; empty where unknown.
+    """
+
+    key: str
+    kind: str
+    person_id: str
+    cycle: int
+    recipient: Recipient
+    line: str
+    url: str = ""

@@ -19,8 +19,9 @@ from zoneinfo import ZoneInfo
 
 from connector.core.identity import normalize_email
 from connector.mapping.load import history_of
-from connector.mapping.model import AccountMapping, ActivityMapping, FieldSource, PeopleStream
+from connector.mapping.model import AccountMapping, ActivityMapping, PeopleStream
 from connector.mapping.model import Mapping as CompanyMapping
+from connector.mapping.sources import FieldSource
 from connector.records import OVERRIDE, OVERRIDES, Activity, Contact, RecordKey, Stage, StageMove, Value
 
 MAX_COUNTED = 500

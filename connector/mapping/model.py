@@ -7,13 +7,17 @@ Unknown keys are errors at every depth. Examples with comments: `mappings/mirai.
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, Strict, StrictBool, field_validator, model_validator
 
 from connector.mapping.definition import Definition
-from connector.mapping.parts import Number, Part, Patterns
+from connector.mapping.handoff import Handoff, Trigger
+from connector.mapping.parts import Part, Patterns
+from connector.mapping.sources import FieldSource, Source
+from connector.mapping.texts import Texts
+from connector.mapping.waterfall import Cycles, DealMapping, LaneRule, StageMoves
 from connector.records import ActivityKind, Stage
 
 
@@ -66,37 +70,6 @@ class Excluded(Part):
             if bare != domain:
                 raise ValueError(f"{domain!r} is no domain, so it would hold nobody back; write {bare!r}")
         return domains
-
-
-class Handoff(Part):
-    """How an MQL reaches sales."""
-
-    deadline_business_hours: Annotated[Number, Field(gt=0, le=2_000)] = 8
-
-
-class FieldSource(Part):
-    """Where one of our attributes comes from: a CRM field, its value mapped by a table under `[values]` or not.
-
-    Attributes:
-        fallback_field: Read instead where `field` is empty or holds what the table does not know: the department of
-            somebody who wrote it into their title.
-    """
-
-    field: str
-    values: str = ""
-    fallback_field: str = ""
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The CRM fields it reads, in their order."""
-        return (self.field, self.fallback_field) if self.fallback_field else (self.field,)
-
-
-def _as_source(value: Any) -> Any:
-    return {"field": value} if isinstance(value, str) else value
-
-
-Source = Annotated[FieldSource, BeforeValidator(_as_source)]
 
 
 class PeopleStream(Part):
@@ -199,15 +172,18 @@ class WriteBack(Part):
         stages: Our stage -> the CRM's value.
         fields: Our figure (`score`, `fit_points`, ...) -> the CRM's field.
         task, note: Whether a handoff makes one about these records.
+        lead: Whether a handoff makes a record of the CRM's own object for leads: `beside` the task, `instead` of it, or
+            `none`.
     """
 
     stage: str = ""
     stages: dict[Stage, str] = {}
     fields: dict[
         Literal["score", "fit_points", "engagement_points", "status", "segment", "cycle", "became_at",
-                "deadline_at", "reason", "definition"], str] = {}
+                "deadline_at", "reason", "definition", "nurture", "lane"], str] = {}
     task: StrictBool = True
     note: StrictBool = True
+    lead: Literal["none", "beside", "instead"] = "none"
 
     @model_validator(mode="after")
     def _knows_mql(self) -> WriteBack:
@@ -230,6 +206,8 @@ class CrmMapping(Part):
     people: Annotated[dict[str, PeopleStream], Field(min_length=1)]
     activities: tuple[ActivityMapping, ...] = ()
     accounts: AccountMapping | None = None
+    deals: DealMapping | None = None
+    stage_moves: StageMoves | None = None
     owners: OwnerMapping | None = None
     write_back: dict[str, WriteBack] = {}
 
@@ -281,6 +259,10 @@ class Mapping(Part):
     business_hours: BusinessHours = BusinessHours()
     excluded: Excluded = Excluded()
     handoff: Handoff = Handoff()
+    lanes: tuple[LaneRule, ...] = ()
+    cycles: Cycles = Cycles()
+    triggers: tuple[Trigger, ...] = ()
+    texts: Texts = Texts()
     definition: Definition
     values: dict[str, ValueTable] = {}
     crm: Annotated[dict[str, CrmMapping], Field(min_length=1)]

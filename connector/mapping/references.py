@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connector.mapping.definition import Definition, Rule
-from connector.mapping.model import DERIVED_ATTRIBUTES, CrmMapping, FieldSource, Mapping
+from connector.mapping.model import DERIVED_ATTRIBUTES, CrmMapping, Mapping
 from connector.mapping.parts import Place
 from connector.mapping.problems import Problem, suggestion
 from connector.mapping.soundness import Lost, conditions, is_lost
+from connector.mapping.sources import FieldSource
 from connector.records import OVERRIDE, OVERRIDES, ActivityKind, Stage
 
 

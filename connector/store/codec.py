@@ -17,12 +17,16 @@ from connector.records import (
     Cut,
     Decision,
     Document,
+    Lane,
+    Link,
+    Ownership,
     RawRecord,
     Reason,
     RecordKey,
     Score,
     Section,
     Stage,
+    StageEntry,
 )
 
 _INT64 = range(-(2**63), 2**63)
@@ -111,6 +115,16 @@ def dump_decision(decision: Decision) -> str:
         "override": decision.override,
         "segment": decision.segment,
         "cell": decision.cell,
+        "lane": decision.lane,
+        "stage": decision.stage,
+        "stages": [
+            [one.cycle, one.stage, _iso(one.entered_at), _iso(one.left_at), one.basis, one.crm]
+            for one in decision.stages
+        ],
+        "followed_up_at": _iso(decision.followed_up_at),
+        "recycles": decision.recycles,
+        "is_urgent": decision.is_urgent,
+        "owners": [list(one) for one in decision.owners],
     })
 
 
@@ -128,6 +142,14 @@ def load_decision(text: str) -> Decision:
         "cools_until": _instant(plain["cools_until"]),
         "obstacles": tuple(plain["obstacles"]),
         "missing": tuple(plain["missing"]),
+        "lane": Lane(plain["lane"]),
+        "stage": Stage(plain["stage"]),
+        "stages": tuple(
+            StageEntry(cycle, Stage(stage), datetime.fromisoformat(entered_at), _instant(left_at), basis, crm)
+            for cycle, stage, entered_at, left_at, basis, crm in plain["stages"]
+        ),
+        "followed_up_at": _instant(plain["followed_up_at"]),
+        "owners": tuple(Ownership(*one)._replace(skipped=tuple(one[-1])) for one in plain["owners"]),
     })
 
 
@@ -144,7 +166,10 @@ def dump_change(change: Change) -> str:
         "before": dict(change.before),
         "document": _document_to_plain(change.document),
         "owner_id": change.owner_id,
+        "queue_id": change.queue_id,
         "due_at": _iso(change.due_at),
+        "is_urgent": change.is_urgent,
+        "account_id": change.account_id,
     })
 
 
@@ -195,14 +220,20 @@ def _score_from_plain(plain: dict[str, Any]) -> Score:
 def _document_to_plain(document: Document | None) -> dict[str, Any] | None:
     if document is None:
         return None
-    sections = [{"heading": section.heading, "lines": list(section.lines)} for section in document.sections]
+    sections = [
+        {"heading": section.heading, "lines": [list(one) if isinstance(one, Link) else one for one in section.lines]}
+        for section in document.sections
+    ]
     return {"title": document.title, "sections": sections}
 
 
 def _document_from_plain(plain: dict[str, Any] | None) -> Document | None:
     if plain is None:
         return None
-    sections = tuple(Section(section["heading"], tuple(section["lines"])) for section in plain["sections"])
+    sections = tuple(
+        Section(section["heading"], tuple(Link(*one) if isinstance(one, list) else one for one in section["lines"]))
+        for section in plain["sections"]
+    )
     return Document(plain["title"], sections)
 
 

@@ -179,6 +179,7 @@ persons = Table(
     Column("recycled_at", Instant),
     Column("qualified_at", Instant),
     Column("qualified_by", Text, nullable=False, server_default=text("''")),
+    Column("sent_back_at", Instant),                       # we sent them back to nurturing, in this cycle
     Column("look_again_at", Instant),                      # when time alone may change what is decided
     Column("score_points", Float),
     Column("score", Text),
@@ -295,6 +296,8 @@ outbox = Table(
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
     Column("planned_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("told", Text, nullable=False, server_default=text("''")),      # the CRM's own words
+    Column("remedy", Text, nullable=False, server_default=text("''")),
     Column("replacement", Text),                           # a newer Change that waits until this one is answered
     Column("replacement_run_id", Integer),
     Column("written", Text),                               # JSON: the fields last confirmed in the CRM
@@ -302,5 +305,76 @@ outbox = Table(
     Index(None, "company", "state", "crm", "planned_at", "priority"),
     Index(None, "company", "person_id"),
     Index(None, "company", "crm", "record"),
+    sqlite_with_rowid=False,
+)
+
+# Proof of every write that was answered, one row an answer: rows are only added. `undo` restores from here.
+receipts = Table(
+    "receipts", METADATA,
+    Column("receipt_id", Integer, primary_key=True, autoincrement=True),
+    _text("company"), _text("crm"), _text("idempotency_key"), _text("kind"), _text("person_id"),
+    Column("cycle", Integer, nullable=False),
+    _text("record"),                                       # str(RecordKey) of what was written to, or about
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    _text("outcome"),
+    Column("remote_id", Text, nullable=False, server_default=text("''")),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("before", Text),                                # JSON: the fields' values as they were; NULL for a creation
+    Column("after", Text),                                 # JSON: and as they were written
+    Column("at", Instant, nullable=False),
+    Index(None, "company", "run_id"),
+    Index(None, "company", "person_id"),
+    Index(None, "company", "crm", "record"),
+)
+
+# Where people stand and stood in the waterfall: all rows of a person are replaced when they are judged.
+stage_entries = Table(
+    "stage_entries", METADATA,
+    _key("company"), _key("person_id"),
+    Column("cycle", Integer, primary_key=True),
+    _key("stage"),
+    Column("entered_at", Instant, nullable=False),
+    Column("left_at", Instant),
+    _text("basis"), _text("crm"), _text("lane"),
+    sqlite_with_rowid=False,
+)
+
+# Whose turn it was: one row a handoff that a round robin gave to somebody.
+assignments = Table(
+    "assignments", METADATA,
+    _key("company"), _key("rotation"), _key("person_id"),
+    Column("cycle", Integer, primary_key=True),
+    _text("email"),
+    Column("turn", Integer, nullable=False),               # counts on within the rotation
+    sqlite_with_rowid=False,
+)
+
+# What people are told outside the CRMs, once each.
+notices = Table(
+    "notices", METADATA,
+    _key("company"), _key("key"),
+    _text("kind"), _text("person_id"),
+    Column("cycle", Integer, nullable=False),
+    _text("recipient_kind"), _text("recipient_email"),
+    _text("line"), _text("url"),
+    _text("state"),                                        # planned, sending, sent, failed
+    Column("is_repeat", SmallInteger, nullable=False, server_default=text("0")),    # may have been told already
+    _count("attempts", 0),
+    Column("next_attempt_at", Instant),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("planned_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "company", "state"),
+    Index(None, "company", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+# When which trigger fired for whom.
+firings = Table(
+    "firings", METADATA,
+    _key("company"), _key("person_id"), _key("trigger_id"),
+    Column("fired_at", Instant, primary_key=True),
+    _text("evidence"),                                     # the activity id that made it fire
     sqlite_with_rowid=False,
 )

@@ -13,11 +13,15 @@ from connector.records import (
     Cut,
     Decision,
     Document,
+    Lane,
+    Link,
+    Ownership,
     Reason,
     RecordKey,
     Score,
     Section,
     Stage,
+    StageEntry,
 )
 from connector.store import codec
 from connector.store.instants import from_micros, to_micros
@@ -36,16 +40,21 @@ scores = st.builds(
     st.lists(cuts, max_size=2).map(tuple),
 )
 words = st.lists(texts, max_size=3).map(tuple)
+entries = st.builds(StageEntry, st.integers(1, 99), st.sampled_from(Stage), instants, maybe_instants, texts, texts)
+ownerships = st.builds(Ownership, texts, texts, texts, texts, texts, texts, words)
 decisions = st.builds(
     Decision, texts, st.integers(1, 99), instants, scores, st.sampled_from(Stage), st.booleans(), maybe_instants,
     maybe_instants, maybe_instants, st.booleans(), maybe_instants, words, words, maybe_instants, texts, texts, texts,
+    st.sampled_from(Lane), st.sampled_from(Stage), st.lists(entries, max_size=2).map(tuple), maybe_instants, texts,
+    st.booleans(), st.lists(ownerships, max_size=2).map(tuple),
 )
-sections = st.builds(Section, texts, st.lists(texts, max_size=3).map(tuple))
+lines = texts | st.builds(Link, texts, texts)
+sections = st.builds(Section, texts, st.lists(lines, max_size=3).map(tuple))
 documents = st.builds(Document, texts, st.lists(sections, max_size=3).map(tuple))
 fields = st.dictionaries(texts, values, max_size=4)
 changes = st.builds(
     Change, texts, texts, st.sampled_from(ChangeKind), texts, st.integers(1, 99), keys, fields, fields,
-    st.none() | documents, texts, maybe_instants,
+    st.none() | documents, texts, texts, maybe_instants, st.booleans(), texts,
 )
 
 

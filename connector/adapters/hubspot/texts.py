@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from connector.adapters.hubspot.fields import LONGEST_TEXT, length
-from connector.records import Document
+from connector.records import Document, Link
 
 LONGEST_LINE = 2_000
 """Characters of one line; nobody reads on, and with it any single line fits even when all of it must be escaped."""
@@ -35,15 +35,21 @@ def to_html(document: Document, *, with_title: bool) -> str:
     return html
 
 
-def _fitting(lines: Iterable[str], room: int) -> list[str]:
+def _fitting(lines: Iterable[str | Link], room: int) -> list[str]:
     items = []
     for line in lines:
-        item = f"<li>{escape(line[:LONGEST_LINE])}</li>"
+        item = f"<li>{_html_line(line)}</li>"
         room -= length(item)
         if room < 0:
             break
         items.append(item)
     return items
+
+
+def _html_line(line: str | Link) -> str:
+    if isinstance(line, Link):
+        return f'<a href="{escape(line.url)}">{escape(line.text[:LONGEST_LINE])}</a>'
+    return escape(line[:LONGEST_LINE])
 
 
 def _bold(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 
-from connector.records import Change, Document
+from connector.records import Change, Document, Link
 
 LONGEST_TITLE = 255
 LONGEST_DESCRIPTION = 32_000
@@ -40,7 +40,7 @@ def plain_text(document: Document) -> str:
     parts = []
     for section in document.sections:
         mark = "・" if section.heading else ""
-        lines = [f"{mark}{_one_line(line)}" for line in section.lines]
+        lines = [f"{mark}{_plain_line(line)}" for line in section.lines]
         parts.append("\n".join([_one_line(section.heading), *lines] if section.heading else lines))
     return _cut("\n\n".join(parts), LONGEST_DESCRIPTION)
 
@@ -51,9 +51,9 @@ def note_html(document: Document, idempotency_key: str) -> str:
     for section in document.sections:
         if section.heading:
             parts.append(f"<p><b>{html.escape(section.heading)}</b></p>")
-            parts.append(f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in section.lines)}</ul>")
+            parts.append(f"<ul>{''.join(f'<li>{_html_line(line)}</li>' for line in section.lines)}</ul>")
         else:
-            parts += [f"<p>{html.escape(line)}</p>" for line in section.lines]
+            parts += [f"<p>{_html_line(line)}</p>" for line in section.lines]
     parts.append(f"<p><small>{html.escape(idempotency_key)}</small></p>")
     return "".join(parts)
 
@@ -69,6 +69,16 @@ def marks_in(content: str) -> frozenset[str]:
 def _cut(text: str, longest: int) -> str:
     # Counted in UTF-16 units, where 𠮷 is two: what is short enough so is short enough in any count. Source: assumed.
     return text.encode("utf-16-le")[: 2 * longest].decode("utf-16-le", "ignore").rstrip()
+
+
+def _plain_line(line: str | Link) -> str:
+    return _one_line(f"{line.text} {line.url}" if isinstance(line, Link) else line)
+
+
+def _html_line(line: str | Link) -> str:
+    if isinstance(line, Link):
+        return f'<a href="{html.escape(line.url)}">{html.escape(line.text)}</a>'
+    return html.escape(line)
 
 
 def _one_line(text: str) -> str:

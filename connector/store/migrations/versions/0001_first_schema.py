@@ -180,6 +180,7 @@ def upgrade() -> None:
         sa.Column("recycled_at", sa.BigInteger(), nullable=True),
         sa.Column("qualified_at", sa.BigInteger(), nullable=True),
         sa.Column("qualified_by", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("sent_back_at", sa.BigInteger(), nullable=True),
         sa.Column("look_again_at", sa.BigInteger(), nullable=True),
         sa.Column("score_points", sa.Float(), nullable=True),
         sa.Column("score", sa.Text(), nullable=True),
@@ -292,6 +293,8 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("planned_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("remedy", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("replacement", sa.Text(), nullable=True),
         sa.Column("replacement_run_id", sa.Integer(), nullable=True),
         sa.Column("written", sa.Text(), nullable=True),
@@ -306,3 +309,86 @@ def upgrade() -> None:
         ["company", "state", "crm", "planned_at", "priority"],
     )
     op.create_index(op.f("ix_outbox_company_person_id"), "outbox", ["company", "person_id"])
+    op.create_table(
+        "receipts",
+        sa.Column("receipt_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("before", sa.Text(), nullable=True),
+        sa.Column("after", sa.Text(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_receipts_run_id")),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipts")),
+    )
+    op.create_index(op.f("ix_receipts_company_run_id"), "receipts", ["company", "run_id"])
+    op.create_index(op.f("ix_receipts_company_person_id"), "receipts", ["company", "person_id"])
+    op.create_index(op.f("ix_receipts_company_crm_record"), "receipts", ["company", "crm", "record"])
+    op.create_table(
+        "stage_entries",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("entered_at", sa.BigInteger(), nullable=False),
+        sa.Column("left_at", sa.BigInteger(), nullable=True),
+        sa.Column("basis", sa.Text(), nullable=False),
+        sa.Column("crm", sa.Text(), nullable=False),
+        sa.Column("lane", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "person_id", "cycle", "stage", name=op.f("pk_stage_entries")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "assignments",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("rotation", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "rotation", "person_id", "cycle", name=op.f("pk_assignments")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "notices",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("cycle", sa.Integer(), nullable=False),
+        sa.Column("recipient_kind", sa.Text(), nullable=False),
+        sa.Column("recipient_email", sa.Text(), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("is_repeat", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("planned_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.run_id"], name=op.f("fk_notices_run_id")),
+        sa.PrimaryKeyConstraint("company", "key", name=op.f("pk_notices")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_notices_company_state"), "notices", ["company", "state"])
+    op.create_index(op.f("ix_notices_company_person_id"), "notices", ["company", "person_id"])
+    op.create_table(
+        "firings",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("trigger_id", sa.Text(), nullable=False),
+        sa.Column("fired_at", sa.BigInteger(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("company", "person_id", "trigger_id", "fired_at", name=op.f("pk_firings")),
+        sqlite_with_rowid=False,
+    )
