@@ -164,8 +164,12 @@ def sync(
 
 
 @app.command
-def plan(company: str, /, *, json: Json = False) -> int:
-    """Show every write `sync` would make, field by field, before → after. Writes nothing."""
+def plan(company: str, /, *, json: Json = False, html: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show every write `sync` would make, field by field, before → after. Writes nothing.
+
+    Args:
+        html: Print a page for those who approve it, in the company's language.
+    """
     from connector.cli.show import console, progress_on_terminal, show_plan
     from connector.pipeline.run import plan as run_plan
 
@@ -176,6 +180,11 @@ def plan(company: str, /, *, json: Json = False) -> int:
             from connector.cli.as_json import plan_as_json, print_json
 
             print_json(plan_as_json(planned))
+        elif html:
+            from connector.pipeline.links import read_links
+            from connector.reports.plan import render_plan, tell_plan
+
+            print(render_plan(tell_plan(planned, opened.mapping, read_links(opened), opened.clock())))
         else:
             show_plan(console(), planned, opened.mapping)
     return 1 if planned.stopped or planned.unread else 0

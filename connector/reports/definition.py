@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from connector.core.texts import plain
 from connector.mapping.definition import Definition, Matrix, Rule
@@ -24,9 +22,7 @@ from connector.reports.definition_words import (
     tell_value,
     tell_what,
 )
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from connector.reports.rendering import environment
 
 Format = Literal["markdown", "html"]
 
@@ -100,26 +96,7 @@ def tell_definition(
 def render(document: DefinitionDocument, form: Format) -> str:
     """Return the document as one Markdown or HTML text, with every name in it escaped."""
     template = "definition.md.j2" if form == "markdown" else "definition.html.j2"
-    return str(_environment().get_template(template).render(document=document))
-
-
-@cache
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("connector.reports"), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-        autoescape=jinja2.select_autoescape(("html.j2",)),
-    )
-    environment.filters["markdown"] = escape_markdown
-    return environment
-
-
-def escape_markdown(text: str) -> str:
-    """Return a one-line text that Markdown shows as it is: no emphasis, link, HTML, cell or list begins in it."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>|~&@])|(?<=:)(?=//)|(?<=www)(?=\.)", lambda found: f"\\{found[0]}", text)
-    return re.sub(r"^(\s*)([#+\-=])|^(\s*\d+)([.)])", r"\1\3\\\2\4", escaped)
+    return str(environment().get_template(template).render(document=document))
 
 
 def _line(definition: Definition, words: DefinitionWords) -> Part:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from connector.core.words import number
 from connector.mapping.definition import Definition, Disqualifier
 from connector.mapping.load import load_mapping
-from connector.reports.definition import DefinitionDocument, Table, escape_markdown, render, tell_definition
+from connector.reports.definition import DefinitionDocument, Table, render, tell_definition
 from connector.reports.definition_example import example_of
+from connector.reports.rendering import escape_markdown
 
 ROOT = Path(__file__).parents[3]
 MIRAI = load_mapping(ROOT / "mappings/mirai.toml")
