@@ -83,7 +83,7 @@ def pull_stream(
     new = 0
     for page in gather(company.adapters[crm].pull(request, None)):
         saved = company.store.save_page(
-            lease, crm, request.stream, page.records, page.cursor, company.clock(), hands_on=True,
+            lease, crm, request.stream, page.records, page.cursor, company.clock(), expects_new=True, hands_on=True,
         )
         take(saved.handed_on)
         company.store.note_evaluated(lease, crm, request.stream)

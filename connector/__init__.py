@@ -3,8 +3,8 @@
 import logging
 
 SEE_PERSONAL_DATA = (
-    "charset_normalizer", "hubspot", "jwt", "pyrate_limiter", "requests", "requests_oauthlib", "simple_salesforce",
-    "sqlalchemy", "urllib3", "zeep",
+    "MARKDOWN", "apprise", "charset_normalizer", "hubspot", "jwt", "pyrate_limiter", "requests", "requests_oauthlib",
+    "simple_salesforce", "sqlalchemy", "urllib3", "zeep",
 )
 """Libraries through whose hands payloads, addresses and tokens go: at DEBUG they write out bodies, rows and URLs.
 

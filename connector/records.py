@@ -571,9 +571,14 @@ class Receipt:
 
 
 class Recipient(NamedTuple):
-    """Who gets a notice: the company's channel, or one owner by e-mail address."""
+    """Who gets a notice: the company's channel, or one owner by e-mail address.
 
-    kind: str    # `channel` or `owner`
+    Attributes:
+        kind: `channel`, or one of its addresses by its number (`channel:1`), or `owner`.
+        email: The owner's.
+    """
+
+    kind: str
     email: str = ""
 
 
@@ -582,7 +587,7 @@ class Notice:
     """One thing to tell people at the company outside the CRM; several are sent as one message.
 
     Attributes:
-        key: `company/person_id/cycle/kind/recipient`; each goes out once.
+        key: `person_id/cycle/kind/recipient`, unique in a company and without an address; each goes out once.
         kind: `handoff`, `reminder`, `escalation`, `recycled` or `trigger`.
         line: What is told, on one line of plain text.
         url: Where the person's record is seen; empty where unknown.

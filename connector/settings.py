@@ -8,12 +8,13 @@ Which keys a CRM's section takes is its adapter's business; this room only carri
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -37,23 +38,57 @@ class StoreSettings(BaseModel):
 
 
 class SyncSettings(BaseModel):
-    """How often a run looks for removals that a pull does not bring along.
+    """How often a run looks for removals that a pull does not bring along, and how much it may write by itself.
 
     Attributes:
         removals_every_hours: The lists of removed records are read at most once in so many hours; 0: with every run.
         sweep_every_days: In so many days each record whose removal no list tells of is asked for once.
+        approve_over: A run that would write more changes than this writes none until somebody approves; None: any
+            number may be written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     removals_every_hours: float = Field(default=6, ge=0, le=24 * 7)
     sweep_every_days: float = Field(default=7, gt=0, le=90)
+    approve_over: int | None = Field(default=None, ge=0)
+
+
+class NoticeSettings(BaseModel):
+    """Who is told outside the CRMs. The addresses are apprise's; most carry a password or a token, so all are secrets.
+
+    Attributes:
+        channel: Where everybody may read along; each address gets every message. As one text (from the environment
+            or a secret file) they are separated by spaces or lines.
+        owner: Where one owner is told: `{email}` stands for their e-mail address.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    channel: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    owner: SecretStr | None = None
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _of_one_text(cls, value: object) -> object:
+        return value.split() if isinstance(value, str) else value
+
+    @field_validator("owner")
+    @classmethod
+    def _names_the_owner(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and "{email}" not in value.get_secret_value():
+            raise ValueError("the address must say {email} where the owner's e-mail address goes")
+        return value
 
 
 class CompanySettings(BaseModel):
-    """One company: its mapping file, and a section for each CRM (kept as it is for the CRM's adapter)."""
+    """One company: its mapping file, and a section for each CRM (kept as it is for the CRM's adapter).
+
+    Attributes:
+        notices: Who is told of handoffs outside the CRMs; None: nobody.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     mapping: Path
+    notices: NoticeSettings | None = None
 
     @property
     def crm_sections(self) -> dict[str, Any]:

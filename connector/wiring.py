@@ -13,10 +13,12 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from connector import adapters
 from connector.adapter_kit.protocol import Adapter
+from connector.core.texts import own_text_problems
 from connector.errors import AuthError, ConfigError
 from connector.mapping.load import load_mapping, needed_fields
 from connector.mapping.model import Mapping
 from connector.mapping.problems import problems_of
+from connector.notices import Notifier
 from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
 from connector.pipeline.definitions import put_in_place
@@ -42,9 +44,10 @@ def check_config(config: Config, *names: str) -> dict[str, tuple[Mapping, dict[s
     for name in names or config.settings.companies:
         company = config.settings.companies[name]
         place = f"{config.path}: companies.{name}"
+        problems += _notices_in_file(config, name)
         mapping = None
         try:
-            mapping = load_mapping(config.mapping_path(name))
+            mapping = load_mapping(config.mapping_path(name), own_text_problems)
         except ConfigError as error:
             problems += error.problems
         connections = {}
@@ -100,6 +103,7 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
         places = {crm: where_the_credential_is(name, crm, connections) for crm in built}
         company = Company(
             name, mapping, str(config.mapping_path(name)), built, store, clock, config.settings.sync, places,
+            notifier=notifier_of(config, name),
         )
         company = put_in_place(company)
         open_budgets(company)
@@ -109,6 +113,53 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
         except AuthError as error:
             error.hint = f"{error.hint} {places[error.crm]}".strip()
             raise
+
+
+def notifier_of(config: Config, company: str) -> Notifier | None:
+    """Return who tells people of this company outside the CRMs; None where config.toml names nobody to tell."""
+    settings = config.settings.companies[company].notices
+    return Notifier(settings, f"companies.{company}.notices") if settings is not None else None
+
+
+def check_notices(config: Config) -> None:
+    """Make sure that every address of every company's notices can be used; sends nothing.
+
+    Raises:
+        ConfigError: With the key of each that cannot.
+    """
+    notifiers = [notifier_of(config, name) for name in config.settings.companies]
+    problems = [f"{config.path}: {line}" for n in notifiers if n is not None for line in n.problems()]
+    if problems:
+        raise ConfigError(problems, hint="`mql notices COMPANY --test` sends a message to try an address.")
+
+
+def _notices_in_file(config: Config, company: str) -> list[str]:
+    """Return a line for each address of notices in the file itself, but for those of this machine."""
+    section = config.in_file.get("companies", {}).get(company, {}).get("notices", {})
+    problems = []
+    for key, value in section.items() if isinstance(section, dict) else ():
+        addresses = value if isinstance(value, list) else [value]
+        if not all(_is_loopback(str(address)) for address in addresses):
+            problems.append(
+                f"{config.path}: companies.{company}.notices.{key}: an address with its token does not belong in this "
+                f"file; use the environment variable {secret_variable(company, 'notices', key)} or a file in "
+                "secrets_dir"
+            )
+    return problems
+
+
+def company_of_run(config: Config, run_id: int) -> str:
+    """Return the name of the company whose run this is; the store is opened for it and closed.
+
+    Raises:
+        ConfigError: There is no such run.
+        StoreError: The store cannot be opened.
+    """
+    with open_store(config.store_url) as store:
+        run = store.read_run(run_id)
+    if run is None:
+        raise ConfigError([f"there is no run {run_id}"], hint="mql runs COMPANY lists them.")
+    return run.company
 
 
 def _connect(config: Config, company: str, crm: str, section: Any) -> BaseModel:

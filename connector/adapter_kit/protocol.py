@@ -119,12 +119,15 @@ class Adapter(Protocol):
         lost_note_seconds: How long after a NOTE was sent and its answer lost the CRM may still carry it out. Only
             then is it sure that a note that cannot be found was not made; 0 where the CRM itself refuses a second
             one of the same key.
+        largest_write: How many changes one `apply` may usefully take: so many fill the CRM's largest batches. A
+            killed run leaves that many in doubt, so fewer are as good where few are written.
         meter: Counts every request that is sent, and stops them at our share of the CRM's daily calls.
     """
 
     name: str
     streams: Mapping[str, StreamInfo]
     lost_note_seconds: float
+    largest_write: int
     meter: Meter
 
     def check(self) -> AccountCheck:
@@ -171,17 +174,38 @@ class Adapter(Protocol):
         """Return current values by remote id, each in the form of `Value`; a record that is gone is left out."""
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:
-        """Write the changes in as few requests as the CRM allows; one receipt each, in order.
+        """Write the changes, of every kind, in as few requests as the CRM allows; one receipt each, in order.
 
         A bad change never sinks the others. A written record is read back before it is called DONE. A change
-        whose request left but whose answer was lost is UNKNOWN, and `look_up` says what became of it.
+        whose request left but whose answer was lost is UNKNOWN, and `look_up` says what became of it. A kind that
+        the CRM has nothing for is REJECTED with the reason.
         """
 
     def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
-        """Find which TASK and NOTE changes exist in the CRM already: idempotency key -> remote id of the record."""
+        """Find what exists in the CRM of the changes that create: idempotency key -> remote id of the record.
 
-    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
-        """Return the specs that are missing in the account; with `create`, make them first. Idempotent."""
+        Hand it every change in doubt, of whatever kind, before any of them is written again.
+
+        Raises:
+            UnavailableError: A job of an earlier run may still carry some of them out; ask again later.
+        """
+
+    def setup(
+        self, specs: Sequence[FieldSpec], *, create: bool, makes_leads: bool = False,
+    ) -> Sequence[FieldSpec]:
+        """Return the specs that are missing in the account; with `create`, make them first. Idempotent.
+
+        What finds our tasks and notes again is always among them.
+
+        Args:
+            makes_leads: LEAD changes will come: what finds those again is among them too.
+        """
+
+    def package(self, specs: Sequence[FieldSpec]) -> bytes | None:
+        """Return a file by which an administrator makes the specs that are missing, where `setup` may not.
+
+        The same account and specs give the same bytes. None where the CRM takes no such file.
+        """
 
     def ask_place(self) -> str:
         """Return where people see this account's records, for `link`; a call at most. Empty when it is not told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,7 @@ from connector.cli.reasons import instant_as_json, points_as_json, reason_as_jso
 from connector.pipeline.budget import CrmEstimate
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import Change, Document
+from connector.records import Change, ChangeKind, Document, Link
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -37,8 +38,15 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "erased_count": report.removed.erased_count,
         "judged_count": report.judged_count,
         "waiting_count": report.waiting_count,
+        "handed_off_count": report.handed_off_count,
         "handed_off": [_judged(j) for j in report.handed_off],
         "outcomes": report.outcomes,
+        "held": None if report.held is None else {
+            "limit": report.held.limit, "total": report.held.total, "counts": _by_kind(report.held.counts),
+            "usual": _by_kind(report.held.usual),
+        },
+        "told": {"notices": report.told.told_count, "messages": report.told.message_count,
+                 "waiting": report.told.waiting_count},
         "set_aside": [
             {"key": c.key, "reason": c.reason, "records": list(c.records)} for c in report.set_aside
         ],
@@ -49,12 +57,16 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
     }
 
 
+def _by_kind(numbers: Mapping[str, Mapping[ChangeKind, float]]) -> dict[str, dict[str, float]]:
+    return {crm: {kind.value: number for kind, number in kinds.items()} for crm, kinds in numbers.items()}
+
+
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """Return every intended write."""
     changes = [c for j in plan.judged for c in j.changes] + plan.waiting
     return {
         "company": plan.company,
-        "changes": [_change(c) for c in changes],
+        "changes": [change_as_json(c) for c in changes],
         "stopped": plan.stopped,
         "unread": plan.unread,
         "notices": plan.notices,
@@ -85,7 +97,8 @@ def _judged(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def change_as_json(change: Change) -> dict[str, Any]:
+    """Return one planned write."""
     return {
         "crm": change.crm, "kind": change.kind.value, "record": str(change.record), "person_id": change.person_id,
         "cycle": change.cycle, "idempotency_key": change.idempotency_key,
@@ -104,5 +117,8 @@ def _document(document: Document | None) -> dict[str, Any] | None:
         return None
     return {
         "title": document.title,
-        "sections": [{"heading": s.heading, "lines": list(s.lines)} for s in document.sections],
+        "sections": [
+            {"heading": s.heading, "lines": [one._asdict() if isinstance(one, Link) else one for one in s.lines]}
+            for s in document.sections
+        ],
     }

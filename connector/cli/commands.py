@@ -108,6 +108,7 @@ def check(company: str | None = None, /) -> int:
 
     config = load_config(opening.config_path)
     checked, out, exit_code = wiring.check_config(config), console(), 0
+    wiring.check_notices(config)
     for name in [company] if company else config.settings.companies:
         with wiring.open_company(config, name) as opened:
             for found in check_live(opened):
@@ -124,11 +125,26 @@ def check(company: str | None = None, /) -> int:
 
 
 @app.command
-def setup(company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Create the fields this product writes in the company's CRMs, where they are missing."""
-    from connector.pipeline.check import missing_figures
+def setup(
+    company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] = False, package: Path | None = None,
+) -> int:
+    """Create the fields this product writes in the company's CRMs, where they are missing.
+
+    Args:
+        dry_run: Only list them.
+        package: Create nothing; write a package to this file that an administrator deploys to Salesforce.
+    """
+    from connector.pipeline.check import missing_figures, packed_figures
 
     with open_company(company) as opened:
+        if package is not None:
+            packages = packed_figures(opened)
+            for crm, content in packages.items():
+                package.write_bytes(content)
+                print(f"{crm}: {package} written; docs/commands.md says how it is deployed")
+            if not packages:
+                print("none of these CRMs takes a package; `mql setup` creates the fields")
+            return 0
         for crm, specs in missing_figures(opened, create=not dry_run).items():
             what = "missing" if dry_run else "created"
             print(f"{crm}: {len(specs)} field(s) {what}" if specs else f"{crm}: nothing missing")
@@ -140,20 +156,24 @@ def setup(company: str, /, *, dry_run: Annotated[bool, Parameter(negative="")] =
 @app.command
 def sync(
     company: str, /, *, fresh: Annotated[bool, Parameter(negative="")] = False,
-    erase_all: Annotated[bool, Parameter(negative="")] = False, json: Json = False,
+    erase_all: Annotated[bool, Parameter(negative="")] = False, approve_over: int | None = None, json: Json = False,
 ) -> int:
     """Pull what changed, score it, and write the MQLs back.
 
     Args:
         fresh: Ask also what was read a short time ago (owners, forms and the like).
         erase_all: Erase what the CRMs say is erased, however much it is.
+        approve_over: Write nothing when more changes than this wait to be written; else what [sync] approve_over says.
     """
     from connector.cli.show import console, progress_on_terminal, show_sync
+    from connector.errors import ConfigError
     from connector.pipeline.run import sync as run_sync
 
+    if approve_over is not None and approve_over < 0:
+        raise ConfigError([f"--approve-over: a number from 0 up, not {approve_over}"])
     with open_company(company) as opened:
         with progress_on_terminal() as progress:
-            report = run_sync(opened, progress, ask_all=fresh, erase_all=erase_all)
+            report = run_sync(opened, progress, ask_all=fresh, erase_all=erase_all, approve_over=approve_over)
         if json:
             from connector.cli.as_json import print_json, sync_as_json
 
@@ -209,6 +229,8 @@ def estimate(company: str, /, *, json: Json = False) -> int:
 
 # The list of commands says what these do without importing them.
 app.command("connector.cli.explain:explain", help="Show one person: every reason with its points, and what is missing.")
+app.command("connector.cli.deadlines:deadlines",
+            help="List the handoffs that wait for sales: by when, who must act, and why nobody did in time.")
 app.command("connector.cli.people:people", help="List people: their records in all CRMs, and what was set aside.")
 app.command("connector.cli.score:score",
             help="Show somebody's score as of a moment, with every reason; the same whenever it is asked for.")
@@ -216,3 +238,13 @@ app.command("connector.cli.definition:definition",
             help="Tell what makes an MQL (show), what publishing would change (diff), put it in force (publish), "
                  "list it (history).\n\nScores are judged by the definition published last; an edited mapping file "
                  "changes nothing until it is published.")
+app.command("connector.cli.notices:notices",
+            help="List what people were not told yet by chat or e-mail, and why; --test tries whether they can be.")
+app.command("connector.cli.runs:app", name="runs",
+            help="List a company's last runs; `mql runs show RUN` tells every write of one, before → after.")
+app.command("connector.cli.outbox:outbox", help="List what waits to be written, or what was refused and why.")
+app.command("connector.cli.outbox:retry", help="Plan refused changes again, once what they were refused for is mended.")
+app.command("connector.cli.undo:undo",
+            help="Take back what a run wrote, where nobody changed it since; --plan shows it and writes nothing.")
+app.command("connector.cli.reconcile:reconcile",
+            help="Compare marketing's MQLs with what sales can see; name every difference and what mends it.")

@@ -11,6 +11,7 @@ from connector.cli.opening import Json, open_company
 from connector.cli.people import account_as_json, account_doubt_as_json, account_line
 from connector.cli.reasons import cuts_as_json, instant_as_json, points_as_json, reason_as_json, show_reasons
 from connector.cli.show import console, in_zone, person_line, points, safe
+from connector.cli.stages import show_stages, stages_as_json
 from connector.core.lifecycle import (
     COOLING_DOWN,
     DISQUALIFIED,
@@ -18,8 +19,9 @@ from connector.core.lifecycle import (
     HELD_BACK,
     MISSING,
 )
+from connector.core.waterfall import RECYCLED
 from connector.mapping.definition import Definition
-from connector.records import MAKE_MQL, OVERRIDE
+from connector.records import MAKE_MQL, OVERRIDE, Stage
 from connector.reports.explain import Explanation
 from connector.reports.explain import explain as ask
 
@@ -53,7 +55,7 @@ def show_explanation(out: Console, explanation: Explanation) -> None:
     person, decision = judged.person, judged.decision
     out.print(f"[bold]{person_line(judged, mapping)}[/]  ({person.person_id})")
     for contact in person.contacts:
-        stage = f", stage {contact.stage.value}" if contact.stage else ""
+        stage = f", stage {contact.stage.value} when last read" if contact.stage else ""
         out.print(f"  {safe(contact.key)}{stage}{_at(explanation, str(contact.key))}")
         if contact.stage_moves:
             moves = [f"{move.stage.value} {in_zone(move.moved_at, mapping)}" for move in contact.stage_moves]
@@ -70,6 +72,9 @@ def show_explanation(out: Console, explanation: Explanation) -> None:
     out.print(f"status: {safe(status_of(explanation))}{told}")
     for line in why_not_lines(explanation):
         out.print(f"  {safe(line)}")
+    show_stages(out, decision, mapping, explanation.as_of)
+    for line in _follow_up_lines(explanation):
+        out.print(f"  {line}")
     _show_written(out, explanation)
 
 
@@ -98,7 +103,13 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
         "pointless_count": explanation.pointless_count,
         "ahead_count": explanation.ahead_count,
         "status": status_of(explanation),
-        "stage": person.stage.value,
+        "stage": decision.stage.value,
+        "lane": decision.lane.value,
+        "stages": stages_as_json(decision, explanation.as_of),
+        "followed_up_at": instant_as_json(decision.followed_up_at),
+        "recycled_at": instant_as_json(decision.recycled_at),
+        "recycles": decision.recycles or None,
+        "dormant_since": instant_as_json(explanation.dormant_since),
         "segment": decision.segment or None,
         "cell": decision.cell or None,
         "is_qualified": decision.is_qualified,
@@ -137,14 +148,14 @@ def line_of(definition: Definition) -> str:
 
 
 def status_of(explanation: Explanation) -> str:
-    """Return the person's status in one of our words: the stage, or why they are not an MQL."""
-    judged = explanation.judged
-    if explanation.handoffs:
-        return "mql" if judged.person.stage.rank <= 1 else judged.person.stage.value
-    if judged.decision.hands_off:
-        return "mql with the next sync"
-    why_not = judged.decision.why_not
-    return judged.person.stage.value + (f" ({why_not})" if why_not else "")
+    """Return where the person stands, in one of our words, and why somebody qualified was not handed off."""
+    decision = explanation.judged.decision
+    if decision.hands_off:
+        return f"{decision.stage.value} with the next sync"
+    if decision.recycles:
+        return f"{decision.stage.value} with the next sync ({decision.recycles})"
+    why_not = "" if HANDED_OFF in decision.obstacles else decision.why_not
+    return decision.stage.value + (f" ({why_not})" if why_not else "")
 
 
 def why_not_lines(explanation: Explanation) -> list[str]:
@@ -168,12 +179,14 @@ def _obstacle_line(obstacle: str, explanation: Explanation) -> str:
         return f"never an MQL by this definition: {decision.score.disqualified_by}"
     if obstacle == HANDED_OFF:
         recycled = in_zone(decision.recycled_at, mapping)
-        more = f"; sales sent them back {recycled}: what they do after that opens the next" if recycled else ""
+        back = f"; {_who_sent_back(explanation)} sent them back {recycled}"
+        more = f"{back}: what they do after that opens the next" if recycled else ""
         return f"handed off in this cycle already{more}"
     if obstacle == HELD_BACK:
         return f"a person in the CRM holds them back ({OVERRIDE} = {decision.override})"
     if obstacle == COOLING_DOWN:
-        return f"sales sent them back: no next handoff before {in_zone(decision.cools_until, mapping)}"
+        until = in_zone(decision.cools_until, mapping)
+        return f"{_who_sent_back(explanation)} sent them back: no next handoff before {until}"
     if obstacle == MISSING:
         return f"required and not known: {', '.join(decision.missing)}"
     return "none of their records is one the mapping lets us write to"
@@ -204,6 +217,24 @@ def _pointless_lines(explanation: Explanation) -> list[str]:
         lines.append(f"{count:,} other {'activity gives' if count == 1 else 'activities give'} no points")
     if count := explanation.ahead_count:
         lines.append(f"{count:,} {'is' if count == 1 else 'are'} dated later than now")
+    return lines
+
+
+def _who_sent_back(explanation: Explanation) -> str:
+    ends = [one.basis for one in explanation.judged.decision.stages if one.stage is Stage.RECYCLED]
+    return "we" if ends[-1:] == [RECYCLED] else "sales"
+
+
+def _follow_up_lines(explanation: Explanation) -> list[str]:
+    decision, mapping = explanation.judged.decision, explanation.mapping
+    lines = []
+    if decision.followed_up_at is not None:
+        lines.append(f"sales first acted on the handoff {in_zone(decision.followed_up_at, mapping)}")
+    elif HANDED_OFF in decision.obstacles:
+        lines.append("sales has not acted on the handoff")
+    if explanation.dormant_since is not None:
+        since = in_zone(explanation.dormant_since, mapping)
+        lines.append(f"dormant since {since}: what they do next that earns points opens the next cycle")
     return lines
 
 

@@ -54,7 +54,7 @@ def show_people(out: Console, company: str, listed: People, mapping: Mapping) ->
     for entry in listed.entries:
         person = entry.person
         judged = "not judged yet" if entry.points is None else f"{points(entry.points)} points"
-        out.print(f"[bold]{name_line(person, mapping)}[/]  ({person.person_id}), {person.stage.value}, {judged}")
+        out.print(f"[bold]{name_line(person, mapping)}[/]  ({person.person_id}), {entry.stage.value}, {judged}")
         for contact in person.contacts:
             replaced = f", replaced by {safe(contact.superseded_by)}" if contact.superseded_by else ""
             out.print(f"  {safe(contact.key)}  {safe(', '.join(contact.emails)) or 'no address'}{replaced}")
@@ -110,7 +110,7 @@ def _person_as_json(entry: PersonEntry) -> dict[str, Any]:
         "first_name": attributes.get("first_name"),
         "company_name": attributes.get("company_name"),
         "emails": list(person.emails),
-        "stage": person.stage.value,
+        "stage": entry.stage.value,
         "total_points": entry.points,
         "records": [
             {"crm": c.key.crm, "stream": c.key.stream, "remote_id": c.key.remote_id, "emails": list(c.emails),

@@ -114,12 +114,16 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     new = sum(c.new for c in report.pulled)
     changed = sum(c.changed for c in report.pulled)
     out.print(f"[bold]{safe(report.company)}[/] pulled {new:,} new and {changed:,} changed records", end="")
-    out.print(f", judged {report.judged_count:,} people, [bold]{len(report.handed_off)}[/] became MQL")
+    out.print(f", judged {report.judged_count:,} people, [bold]{report.handed_off_count:,}[/] became MQL")
     for judged in report.handed_off:
         out.print(f"  [green]MQL[/] {person_line(judged, mapping)}  {safe(reasons_line(judged))}")
+    if more := report.handed_off_count - len(report.handed_off):
+        out.print(f"  … and {more:,} more became MQL")
     for crm, outcomes in report.outcomes.items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in sorted(outcomes.items())) or "nothing to write"
         out.print(f"  {crm}: {said}")
+    if report.told.message_count:
+        out.print(f"  told {report.told.told_count:,} notice(s) in {report.told.message_count:,} message(s)")
     if line := removed_line(report):
         out.print(f"  {line}")
     if fresh := [f"{c.crm} {c.stream}" for c in report.pulled if c.is_fresh]:
@@ -188,7 +192,7 @@ def show_change(out: Console, change: Change, mapping: Mapping) -> None:
     """Print one planned write."""
     out.print(f"  {safe(change.record)} [cyan]{change.kind.value}[/]")
     for name, value in change.fields.items():
-        out.print(f"    {name}: {safe(_value(change.before.get(name)))} → [green]{safe(_value(value))}[/]")
+        out.print(f"    {name}: {safe(value_text(change.before.get(name)))} → [green]{safe(value_text(value))}[/]")
     if change.kind in (ChangeKind.TASK, ChangeKind.NOTE) and change.document is not None:
         due = f", due {in_zone(change.due_at, mapping)}" if change.due_at else ""
         owner = f", owner {safe(change.owner_id)}" if change.owner_id else ", no owner"
@@ -240,5 +244,6 @@ def name_line(person: Person, mapping: Mapping) -> str:
     return safe(" ".join((f"{name}, {company}" if company else name).split()))
 
 
-def _value(value: Value) -> str:
+def value_text(value: Value) -> str:
+    """Return a field's value as people read it."""
     return "(empty)" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)

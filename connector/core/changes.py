@@ -3,71 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from connector.core.identity import home_records
-from connector.core.lifecycle import HANDED_OFF
-from connector.core.texts import note_document, reason_line, task_document
+from connector.core.lifecycle import OVERDUE
+from connector.core.texts import Failed, LinkTo, lead_document, note_document, reason_line, task_document
+from connector.core.words import words_of
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.mapping.model import WriteBack
-from connector.records import Activity, Change, ChangeKind, Contact, Decision, Person, Stage, Value
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerDirectory:
-    """Who may own records in one CRM.
-
-    Attributes:
-        active: Remote id -> display name of everybody who can act.
-        fallback_id: Who takes over where a record has no active owner; empty for nobody.
-    """
-
-    active: Mapping[str, str] = field(default_factory=dict)
-    fallback_id: str = ""
-
-    def owner_of(self, contact: Contact) -> str:
-        """Return the remote id of who must act: the record's owner when active, else the fallback, else empty."""
-        return contact.owner_id if contact.owner_id in self.active else self.fallback_id
+from connector.records import (
+    Activity,
+    Change,
+    ChangeKind,
+    Contact,
+    Decision,
+    Document,
+    Ownership,
+    Person,
+    RecordKey,
+    Stage,
+    Value,
+)
 
 
 def plan_changes(
-    company: str,
-    decision: Decision,
-    person: Person,
-    activities: Sequence[Activity],
-    owners: Mapping[str, OwnerDirectory],
-    mapping: CompanyMapping,
+    company: str, decision: Decision, person: Person, activities: Sequence[Activity], mapping: CompanyMapping, *,
+    link: LinkTo | None = None, nurture: str = "", tasks: Mapping[str, RecordKey] | None = None,
+    failed: Failed | None = None,
 ) -> tuple[Change, ...]:
     """Plan every write of a decision.
 
     SCORE is planned for everybody, so that a score that fell to nothing can be written too (the caller leaves out
-    those who never had points); STAGE, TASK and NOTE only at a handoff. What belongs to a handoff
-    (`reason`, `became_at`, `deadline_at`) is left out of every other SCORE, so that it stays in the CRM; so is
-    `status` while a handoff has not shown in the CRM yet, and `segment` where the definition has none.
+    those who never had points); LEAD, TASK and NOTE only at a handoff. What belongs to a handoff (`reason`,
+    `became_at`, `deadline_at`) is left out of every other SCORE, so that it stays in the CRM; so are `segment` and
+    `nurture` where there is none. STAGE follows a handoff, and what sales did with it, where the mapping says how the
+    CRM calls that stage; RECYCLE takes it back.
 
     Args:
         company: The company's key in config.toml, for the idempotency keys.
         activities: Everything the person did, for the note.
-        owners: By CRM; in a CRM that is missing nobody is assigned.
+        link: Makes the addresses of records.
+        nurture: The word for the marketing tool's segments; empty for none.
+        tasks: By CRM, the task of the handoff that is taken back by this decision: it is closed.
+        failed: Is told when a text of the company's own cannot be made.
 
     Returns:
-        In the mapping's order of CRMs, within each STAGE, SCORE, TASK, NOTE. `before` is empty: the caller fills it
-        from what it reads back.
+        In the mapping's order of CRMs, within each in the order of `ChangeKind`. `before` is empty but for a RECYCLE:
+        the caller fills it from what it reads back.
     """
     changes: list[Change] = []
+    owners = {one.crm: one for one in decision.owners}
     for crm, contact in home_records(person).items():
         write_back = mapping.crm[crm].write_back.get(contact.key.stream)
         if write_back is None:
             continue
-        written: list[tuple[ChangeKind, dict[str, Value]]] = []
-        if decision.hands_off and write_back.stage:
-            written.append((ChangeKind.STAGE, {write_back.stage: write_back.stages[Stage.MQL]}))
-        written.append((ChangeKind.SCORE, _figures(decision, person, write_back, mapping)))
-        changes += [_change(company, decision, contact, kind, fields) for kind, fields in written if fields]
+        if decision.recycles:
+            changes += _taken_back(company, decision, contact, write_back, (tasks or {}).get(crm), mapping)
+        if stage := _stage_to_write(decision, contact, write_back):
+            changes.append(_change(company, decision, contact, ChangeKind.STAGE, {write_back.stage: stage}))
+        if figures := _figures(decision, write_back, nurture, mapping):
+            changes.append(_change(company, decision, contact, ChangeKind.SCORE, figures))
         if decision.hands_off:
-            owner_id = owners.get(crm, OwnerDirectory()).owner_of(contact)
-            changes += _texts(company, decision, person, activities, contact, owner_id, write_back, mapping)
+            made = _Made(company, decision, person, activities, mapping, link, failed)
+            changes += made.changes(contact, owners.get(crm, Ownership(crm)), write_back)
     return tuple(changes)
 
 
@@ -76,21 +75,59 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _figures(decision: Decision, person: Person, write_back: WriteBack, mapping: CompanyMapping) -> dict[str, Value]:
+def _stage_to_write(decision: Decision, contact: Contact, write_back: WriteBack) -> str:
+    """Return the CRM's word for the stage that the record is to be moved on to; empty for none."""
+    if not write_back.stage:
+        return ""
+    if decision.hands_off:
+        return write_back.stages[Stage.MQL]
+    stage = decision.stage
+    if stage in _FOLLOWED and (contact.stage is None or contact.stage.rank < stage.rank):
+        return write_back.stages.get(stage, "")
+    return ""
+
+
+_FOLLOWED = (Stage.SAL, Stage.SQL)
+"""Stages that may follow from what sales did, without sales having said so in a field."""
+
+
+def _taken_back(
+    company: str, decision: Decision, contact: Contact, write_back: WriteBack, task: RecordKey | None,
+    mapping: CompanyMapping,
+) -> list[Change]:
+    """Return what takes a handoff back: the stage, with the reason kept beside it, and the task closed."""
+    words = words_of(mapping.language)
+    why = Document(words.recycled_because(words.not_in_time if decision.recycles == OVERDUE else decision.recycles), ())
+    changes = []
+    stages = write_back.stages
+    if write_back.stage and Stage.RECYCLED in stages:
+        recycle = _change(
+            company, decision, contact, ChangeKind.RECYCLE, {write_back.stage: stages[Stage.RECYCLED]},
+        )
+        changes.append(replace(recycle, before={write_back.stage: stages[Stage.MQL]}, document=why))
+    if task is not None:
+        close = _change(company, decision, contact, ChangeKind.CLOSE_TASK, {})
+        changes.append(replace(close, record=task, document=why))
+    return changes
+
+
+def _figures(
+    decision: Decision, write_back: WriteBack, nurture: str, mapping: CompanyMapping,
+) -> dict[str, Value]:
     score = decision.score
     figures: dict[str, Value] = {
         "score": _whole(score.total_points),
         "fit_points": _whole(score.fit_points),
         "engagement_points": _whole(score.engagement_points),
+        "status": decision.stage.value,
         "cycle": decision.cycle,
         "definition": score.definition,
+        "lane": decision.lane.value,
     }
     if decision.segment:
         figures["segment"] = decision.segment
-    # Handed off, but the CRM still shows an inquiry: our write is on its way or its echo is. Writing `inquiry` now
-    # could overwrite it.
-    if not (HANDED_OFF in decision.obstacles and person.stage is Stage.INQUIRY):
-        figures["status"] = (Stage.MQL if decision.hands_off else person.stage).value
+    if nurture:
+        figures["nurture"] = nurture
     if decision.hands_off:
         figures["became_at"] = instant(decision.decided_at)
         figures["reason"] = reason_line(decision, mapping)
@@ -99,21 +136,43 @@ def _figures(decision: Decision, person: Person, write_back: WriteBack, mapping:
     return {remote: figures[name] for name, remote in write_back.fields.items() if name in figures}
 
 
-def _texts(
-    company: str, decision: Decision, person: Person, activities: Sequence[Activity], contact: Contact, owner_id: str,
-    write_back: WriteBack, mapping: CompanyMapping,
-) -> list[Change]:
-    changes = []
-    if write_back.task:
-        task = _change(company, decision, contact, ChangeKind.TASK, {})
-        changes.append(replace(
-            task, document=task_document(decision, person, mapping), owner_id=owner_id, due_at=decision.deadline_at
-        ))
-    if write_back.note:
-        note = _change(company, decision, contact, ChangeKind.NOTE, {})
-        document = note_document(decision, person, activities, mapping, contact.key.crm)
-        changes.append(replace(note, document=document, owner_id=owner_id))
-    return changes
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Makes the records of one handoff."""
+
+    company: str
+    decision: Decision
+    person: Person
+    activities: Sequence[Activity]
+    mapping: CompanyMapping
+    link: LinkTo | None
+    failed: Failed | None
+
+    def changes(self, contact: Contact, owner: Ownership, write_back: WriteBack) -> list[Change]:
+        """Return the lead, the task and the note for one CRM, as far as the mapping wants them."""
+        changes = []
+        crm, decision = contact.key.crm, self.decision
+        if write_back.lead != "none":
+            changes.append(self._about(contact, ChangeKind.LEAD, owner, lead_document(self.person, self.mapping)))
+        if write_back.task and write_back.lead != "instead":
+            document = task_document(
+                decision, self.person, self.mapping, activities=self.activities, link=self.link, crm=crm,
+                failed=self.failed,
+            )
+            task = self._about(contact, ChangeKind.TASK, owner, document)
+            changes.append(replace(
+                task, queue_id=owner.queue_id, due_at=decision.deadline_at, is_urgent=decision.is_urgent,
+            ))
+        if write_back.note:
+            document = note_document(
+                decision, self.person, self.activities, self.mapping, crm, link=self.link, failed=self.failed,
+            )
+            changes.append(self._about(contact, ChangeKind.NOTE, owner, document))
+        return changes
+
+    def _about(self, contact: Contact, kind: ChangeKind, owner: Ownership, document: Document) -> Change:
+        change = _change(self.company, self.decision, contact, kind, {})
+        return replace(change, owner_id=owner.owner_id, document=document)
 
 
 def _change(
@@ -122,7 +181,7 @@ def _change(
     return Change(
         idempotency_key=f"{company}/{decision.person_id}/{decision.cycle}/{kind}",
         crm=contact.key.crm, kind=kind, person_id=decision.person_id, cycle=decision.cycle, record=contact.key,
-        fields=fields,
+        fields=fields, account_id=contact.account.remote_id if contact.account is not None else "",
     )
 
 

@@ -49,6 +49,9 @@ ROLE_MAILBOXES = frozenset({
 })
 """The part before the @ of addresses that several people read."""
 
+TELLING_ATTRIBUTES = frozenset({"email", "additional_emails", "last_name", "first_name"})
+"""The attributes that tell whose a record is: `resolve` looks at no others."""
+
 _MAX_EMAIL_LENGTH = 254
 
 _STAGE_WEIGHTS = {

@@ -14,15 +14,16 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from connector.core.identity import normalize_email
+from connector.core.identity import TELLING_ATTRIBUTES, normalize_email
 from connector.mapping.load import history_of
 from connector.mapping.model import AccountMapping, ActivityMapping, PeopleStream
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.mapping.sources import FieldSource
-from connector.records import OVERRIDE, OVERRIDES, Activity, Contact, RecordKey, Stage, StageMove, Value
+from connector.mapping.waterfall import LOST, MOVED_TO, WON, DealMapping, StageMoves
+from connector.records import OVERRIDE, OVERRIDES, Activity, ActivityKind, Contact, RecordKey, Stage, StageMove, Value
 
 MAX_COUNTED = 500
 """Of a counter only so many newest steps become activities: enough for any rule, bounded for any account."""
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAGES = frozenset(stage.value for stage in Stage)
+_DEAL_ENDS = {WON: ActivityKind.DEAL_WON, LOST: ActivityKind.DEAL_LOST}
 _BETWEEN_ADDRESSES = re.compile(r"[;,；，、\r\n]")
 _EPOCH_MS = re.compile(r"-?[0-9]{11,15}")
 
@@ -259,6 +261,47 @@ class _PeopleReader:
     def contact(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
         """See `Normalizer.contact`."""
         problems: list[str] = []
+        attributes = self._attributes(payload, problems)
+        emails = self._emails(attributes, problems)
+        host, is_staff, is_competitor = None, False, False
+        for email in reversed(emails):    # the primary one last
+            host = email.rpartition("@")[2]
+            staff, competitor = self._hosts[host]
+            is_staff, is_competitor = is_staff or staff, is_competitor or competitor
+        attributes["email_domain"] = host
+        attributes["staff"] = is_staff
+        attributes["competitor"] = is_competitor
+        stage = attributes.get("stage")
+        # Before `problems` are told, which this adds to.
+        stage_moves = self._stage_moves(payload.get(self._history), problems) if self._history else ()
+        return Contact(
+            key, modified_at, attributes, emails,
+            _record_keys(self._links, payload) if self._links else (),
+            self._stages[text_of(stage)] if stage is not None else None,
+            text_of(attributes.get("owner_id")),
+            _first_key(self._superseded_by, payload) if self._superseded_by else None,
+            tuple(problems),
+            stage_moves,
+            _first_key((self._account,), payload) if self._account else None,
+        )
+
+    def traces(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
+        """See `Normalizer.traces`; the reader must be of `_telling_fields`."""
+        problems: list[str] = []
+        attributes = self._attributes(payload, problems)
+        return Contact(
+            key, modified_at, attributes, self._emails(attributes, problems),
+            _record_keys(self._links, payload) if self._links else (),
+            superseded_by=_first_key(self._superseded_by, payload) if self._superseded_by else None,
+        )
+
+    def stage(self, value: Value) -> Stage | None:
+        """See `Normalizer.stage`."""
+        reader = self._fields.get("stage")
+        return None if reader is None else _stage(reader.translate(value))
+
+    def _attributes(self, payload: Mapping[str, Any], problems: list[str]) -> dict[str, Value]:
+        """Return the mapped attributes; what could not be understood is None and told in `problems`."""
         attributes = self._blank.copy()
         get = payload.get
         for name, field, read in self._as_sent:
@@ -279,40 +322,14 @@ class _PeopleReader:
             attributes[name], problem = one.read_from(payload)
             if problem:
                 problems.append(problem)
-        emails = self._emails(attributes, problems)
-        host, is_staff, is_competitor = None, False, False
-        for email in reversed(emails):    # the primary one last
-            host = email.rpartition("@")[2]
-            staff, competitor = self._hosts[host]
-            is_staff, is_competitor = is_staff or staff, is_competitor or competitor
-        attributes["email_domain"] = host
-        attributes["staff"] = is_staff
-        attributes["competitor"] = is_competitor
-        stage = attributes.get("stage")
-        # Before `problems` are told, which this adds to.
-        stage_moves = self._stage_moves(get(self._history), problems) if self._history else ()
-        superseding = _record_keys(self._superseded_by, payload) if self._superseded_by else ()
-        return Contact(
-            key, modified_at, attributes, emails,
-            _record_keys(self._links, payload) if self._links else (),
-            self._stages[text_of(stage)] if stage is not None else None,
-            text_of(attributes.get("owner_id")),
-            superseding[0] if superseding else None,
-            tuple(problems),
-            stage_moves,
-            next(iter(_record_keys((self._account,), payload)), None) if self._account else None,
-        )
-
-    def stage(self, value: Value) -> Stage | None:
-        """See `Normalizer.stage`."""
-        reader = self._fields.get("stage")
-        return None if reader is None else _stage(reader.translate(value))
+        return attributes
 
     def _emails(self, attributes: dict[str, Value], problems: list[str]) -> tuple[str, ...]:
         """Return the normalised addresses, primary first, each once; the `email` attribute becomes one of them."""
-        first, others = text_of(attributes["email"]), text_of(attributes.get("additional_emails"))
-        if not first and not others:
+        told, more = attributes["email"], attributes.get("additional_emails")
+        if told is None and more is None:
             return ()
+        first, others = text_of(told), text_of(more)
         attributes["email"] = primary = normalize_email(first) if first else None
         if primary and not others:
             return (primary,)
@@ -356,11 +373,7 @@ class _ActivityReader:
             (name, _AttributeReader(name, source, tables.get(source.values), of_person=False))
             for name, source in mapping.attributes.items()
         ]
-        self._where = [(field, _Memo(_folded(matcher(patterns)))) for field, patterns in mapping.where.items()]
-
-    def matches(self, payload: Mapping[str, Any]) -> bool:
-        """Tell whether every named field of a payload matches one of its patterns."""
-        return all(tests[text_of(payload.get(field))] for field, tests in self._where)
+        self.matches = _where(mapping.where)
 
     def same_as(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
         """Return what else goes by the name of what the record tells of; see `Activity.same_as`."""
@@ -387,6 +400,59 @@ class _ActivityReader:
         return [f"#{n}" for n in range(max(1, count - MAX_COUNTED + 1), count + 1)]
 
 
+class _Told(NamedTuple):
+    """One thing that a record tells of a deal or a stage; `at` is None where it has no date of its own."""
+
+    kind: ActivityKind
+    at: datetime | None
+    title: str
+    attributes: Mapping[str, Value]
+
+
+class _DealReader:
+    """One CRM's deals, compiled."""
+
+    def __init__(self, mapping: DealMapping, tables: Mapping[str, _Table], zone: ZoneInfo) -> None:
+        self._mapping = mapping
+        self._zone = zone
+        table = tables.get(mapping.outcome.values)
+        self._outcome = _AttributeReader("outcome", mapping.outcome, table, of_person=False)
+        self._attributes = [
+            (name, _AttributeReader(name, source, tables.get(source.values), of_person=False))
+            for name, source in mapping.attributes.items()
+        ]
+
+    def read(self, payload: Mapping[str, Any]) -> list[_Told]:
+        """Return that a deal was opened, and that it was won or lost where its outcome says so."""
+        mapping, zone = self._mapping, self._zone
+        title = text_of(payload.get(mapping.title)).strip()
+        read = ((name, one.read_from(payload)[0]) for name, one in self._attributes)
+        attributes = {name: value for name, value in read if value is not None}
+        told = [_Told(ActivityKind.DEAL_OPENED, parse_moment(payload.get(mapping.opened_at), zone), title, attributes)]
+        ended = _DEAL_ENDS.get(text_of(self._outcome.read_from(payload)[0]))
+        if ended is not None:
+            told.append(_Told(ended, parse_moment(payload.get(mapping.closed_at), zone), title, attributes))
+        return told
+
+
+class _MoveReader:
+    """One stream of a field's history, compiled."""
+
+    def __init__(self, mapping: StageMoves, tables: Mapping[str, _Table], zone: ZoneInfo) -> None:
+        self._mapping = mapping
+        self._zone = zone
+        self._matches = _where(mapping.where)
+        self._stage = _AttributeReader("stage", mapping.stage, tables.get(mapping.stage.values), of_person=False)
+
+    def read(self, payload: Mapping[str, Any]) -> list[_Told]:
+        """Return the move that a row tells of; nothing of one about another field, or to what is no stage of ours."""
+        stage = _stage(self._stage.read_from(payload)[0]) if self._matches(payload) else None
+        if stage is None:
+            return []
+        at = parse_moment(payload.get(self._mapping.moved_at), self._zone)
+        return [_Told(ActivityKind.STAGE_MOVED, at, "", {MOVED_TO: stage.value})]
+
+
 class Normalizer:
     """One company's mapping, compiled once and used for every record of a run. Safe to share between threads."""
 
@@ -398,6 +464,10 @@ class Normalizer:
             (crm, name): _PeopleReader(
                 stream, tables, staff, competitors, mapping.zone, _account_link(crm, name, part.accounts),
             )
+            for crm, part in mapping.crm.items() for name, stream in part.people.items()
+        }
+        self._traces = {
+            (crm, name): _PeopleReader(_telling_fields(stream), tables, staff, competitors, mapping.zone, None)
             for crm, part in mapping.crm.items() for name, stream in part.people.items()
         }
         self._accounts = {
@@ -413,6 +483,13 @@ class Normalizer:
             for one in part.activities:
                 readers = self._counters if one.count else self._singles
                 readers.setdefault((crm, one.stream), []).append(_ActivityReader(one, tables))
+        self._ours: dict[tuple[str, str], list[_DealReader | _MoveReader]] = {}
+        for crm, part in mapping.crm.items():
+            if part.deals is not None:
+                deals = _DealReader(part.deals, tables, mapping.zone)
+                self._ours.setdefault((crm, part.deals.stream), []).append(deals)
+            for moves in part.stage_moves:
+                self._ours.setdefault((crm, moves.stream), []).append(_MoveReader(moves, tables, mapping.zone))
 
     def is_people(self, crm: str, stream: str) -> bool:
         """Tell whether the stream's records are humans."""
@@ -441,6 +518,14 @@ class Normalizer:
         """
         return self._people[key.crm, key.stream].contact(key, modified_at, payload)
 
+    def traces(self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any]) -> Contact:
+        """Return of `contact` only what tells whose the record is: addresses, names and links. Half the work.
+
+        Raises:
+            KeyError: As `contact` does.
+        """
+        return self._traces[key.crm, key.stream].traces(key, modified_at, payload)
+
     def stage(self, key: RecordKey, value: Value) -> Stage | None:
         """Translate a value of the stage field of this record's stream; None when it has none or means nothing."""
         return self._people[key.crm, key.stream].stage(value)
@@ -448,9 +533,10 @@ class Normalizer:
     def activities(
         self, key: RecordKey, modified_at: datetime, payload: Mapping[str, Any], links: Mapping[str, tuple[str, ...]]
     ) -> list[Activity]:
-        """Translate one record to what humans did, one activity for each participant.
+        """Translate one record to what happened to humans, one activity for each participant.
 
-        The first matching mapping without a counter applies, and every matching counter. A counter of n gives its
+        The first matching mapping without a counter applies, every matching counter, and what the record tells of a
+        deal or a stage. A counter of n gives its
         newest `MAX_COUNTED` activities up to number n, all dated by the last-seen field: right only because they
         are `is_dated_once`, as is what has no readable date and takes the record's own. `activity_id` is
         `{key}#{kind}`, then the participant for a record that is no human itself (so that a participant joining
@@ -484,6 +570,14 @@ class Normalizer:
                 )
                 for subject, participant in self._subjects(key, links) for number in numbers
             ]
+        for ours in self._ours.get(stream, ()):
+            activities += [
+                Activity(
+                    f"{key}#{told.kind}{participant}", subject, told.kind, told.at or modified_at, told.title, key.crm,
+                    told.at is None, attributes=told.attributes,
+                )
+                for told in ours.read(payload) for subject, participant in self._subjects(key, links)
+            ]
         return activities
 
     def _subjects(self, key: RecordKey, links: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
@@ -506,6 +600,12 @@ def _stage(ours: Value) -> Stage | None:
     return Stage(word) if word in _STAGES else None
 
 
+def _where(where: Mapping[str, tuple[str, ...]]) -> Callable[[Mapping[str, Any]], bool]:
+    """Compile patterns by field to a test: whether every named field of a payload matches one of its patterns."""
+    compiled = [(field, _Memo(_folded(matcher(patterns)))) for field, patterns in where.items()]
+    return lambda payload: all(tests[text_of(payload.get(field))] for field, tests in compiled)
+
+
 def _folded(test: Callable[[str], bool]) -> Callable[[str], bool]:
     return lambda text: test(fold(text))
 
@@ -521,6 +621,16 @@ def _account_link(crm: str, stream: str, accounts: AccountMapping | None) -> tup
     if accounts is None or stream not in accounts.linked_from:
         return None
     return crm, accounts.stream, accounts.linked_from[stream]
+
+
+def _telling_fields(stream: PeopleStream) -> PeopleStream:
+    """Return a people stream with nothing but the fields that `identity.resolve` looks at."""
+    fields = {name: source for name, source in stream.fields.items() if name in TELLING_ATTRIBUTES}
+    return stream.model_copy(update={"fields": fields, "stage_history": ""})
+
+
+def _first_key(links: Iterable[tuple[str, str, str]], payload: Mapping[str, Any]) -> RecordKey | None:
+    return next(iter(_record_keys(links, payload)), None)
 
 
 def _record_keys(links: Iterable[tuple[str, str, str]], payload: Mapping[str, Any]) -> tuple[RecordKey, ...]:

@@ -34,6 +34,11 @@ class Japanese:
     first_activity: str = "最初の行動"
     unknown: str = "不明"
     nobody: str = "ご担当者様"
+    no_owner: str = "未定"
+    notice_test: str = "MQLコネクターからのテスト通知です。"
+    not_in_time: str = "期限までに対応の記録がなかったため"
+    told_again: str = "前回届いていない可能性があるため再送："
+    emptied_notice: str = "（個人情報の削除により内容は表示できません。CRMのタスクをご確認ください）"
     fit_alone: str = "属性だけで基準に達しました。"
     by_person: str = "CRMでの人の判断でMQLにしました。"
     override: str = "MQLの判断（担当者）"
@@ -101,6 +106,23 @@ class Japanese:
         """A line of points that did not decide alone."""
         return f"人の判断：{line}"
 
+    def recycled_because(self, why: str) -> str:
+        """What stands before the title of a task whose lead went back to nurturing."""
+        return f"【再育成】{why}再育成に戻しました。"
+
+    def withdrawn(self, day: str) -> str:
+        """What stands before a task or a note that was taken back."""
+        return f"【取消】{day}に取り消しました。"
+
+    def came_back(self, cycle: int, handed_over: str, sent_back: str) -> str:
+        """They were with sales before; the days are empty where unknown."""
+        days = [f"前回の引き渡し {handed_over}"] * bool(handed_over) + [f"差し戻し {sent_back}"] * bool(sent_back)
+        return f"再び動きがあったお客様です（{'、'.join([f'{cycle}回目', *days])}）。"
+
+    def own_text_failed(self, key: str) -> str:
+        """A template of the company's own could not be filled in."""
+        return f"自社の文面（{key}）を作れなかったため、標準の文面です。"
+
     def in_all(self, count: int) -> str:
         """How often it happened, behind the latest time."""
         return f"（計{count}回）"
@@ -145,6 +167,34 @@ class Japanese:
         """`2026/11/24(火)`."""
         return f"{day.year}/{self.short_day(day)}"
 
+    def notice(self, kind: str, who: str, *, points: str = "", due: str = "", owner: str = "", why: str = "",
+               is_urgent: bool = False) -> str:
+        """What people are told outside the CRM, on one line; `kind` as in `records.Notice`."""
+        told = {
+            "handoff": f"【MQL{'・至急' if is_urgent else ''}】{who} {points} → 期限 {due} 担当 {owner}",
+            "reminder": f"【まもなく期限】{who} 期限 {due} 担当 {owner}",
+            "escalation": f"【期限超過・未対応】{who} 期限 {due} 担当 {owner}",
+            "recycled": f"【育成に戻しました】{who} 理由：{why}",
+            "trigger": f"【{why}】{who}",
+        }
+        return told[kind]
+
+    def notice_title(self, counts: Mapping[str, int]) -> str:
+        """A message's heading: how many of which kind; names nobody."""
+        names = {
+            "handoff": "新しいMQL", "reminder": "期限間近", "escalation": "期限超過", "recycled": "育成に戻し",
+            "trigger": "行動のお知らせ",
+        }
+        return "、".join(f"{name}{counts[kind]}件" for kind, name in names.items() if counts.get(kind))
+
+    def who(self, company: str, person: str) -> str:
+        """A person of a company."""
+        return " ".join(part for part in (company, person) if part)
+
+    def moment(self, at: datetime) -> str:
+        """`11/24(火) 17:00`; `at` on the company's clock."""
+        return f"{self.short_day(at)} {at:%H:%M}"
+
 
 @dataclass(frozen=True)
 class English:
@@ -165,6 +215,11 @@ class English:
     first_activity: str = "First activity"
     unknown: str = "unknown"
     nobody: str = "unnamed contact"
+    no_owner: str = "nobody yet"
+    notice_test: str = "A test message of the MQL connector."
+    not_in_time: str = "nobody followed up in time"
+    told_again: str = "Sent again, because it may not have arrived before:"
+    emptied_notice: str = "(removed, because personal data was erased; please look at the tasks in the CRM)"
     fit_alone: str = "Who they are was enough to qualify."
     by_person: str = "A person in the CRM decided that this is an MQL."
     override: str = "MQL decision (by a person)"
@@ -234,6 +289,24 @@ class English:
         """A line of points that did not decide alone."""
         return f"A person's decision: {line}"
 
+    def recycled_because(self, why: str) -> str:
+        """What stands before the title of a task whose lead went back to nurturing."""
+        return f"[Back to nurturing: {why}]"
+
+    def withdrawn(self, day: str) -> str:
+        """What stands before a task or a note that was taken back."""
+        return f"[Withdrawn on {day}]"
+
+    def came_back(self, cycle: int, handed_over: str, sent_back: str) -> str:
+        """They were with sales before; the days are empty where unknown."""
+        days = [f"handed over before on {handed_over}"] * bool(handed_over)
+        days += [f"sent back on {sent_back}"] * bool(sent_back)
+        return f"They came back ({', '.join([f'cycle {cycle}', *days])})."
+
+    def own_text_failed(self, key: str) -> str:
+        """A template of the company's own could not be filled in."""
+        return f"Your own text ({key}) could not be made; this is the one that comes along."
+
     def in_all(self, count: int) -> str:
         """How often it happened, behind the latest time."""
         return f" ({count} times in all)"
@@ -279,6 +352,37 @@ class English:
     def long_day(self, day: datetime) -> str:
         """`Tue 24 Nov 2026`."""
         return f"{self.short_day(day)} {day.year}"
+
+    def notice(self, kind: str, who: str, *, points: str = "", due: str = "", owner: str = "", why: str = "",
+               is_urgent: bool = False) -> str:
+        """What people are told outside the CRM, on one line; `kind` as in `records.Notice`."""
+        told = {
+            "handoff": f"[{'Urgent ' if is_urgent else ''}MQL] {who}, {points} → due {due}, owner: {owner}",
+            "reminder": f"[Due soon] {who}, due {due}, owner: {owner}",
+            "escalation": f"[Overdue, no follow-up] {who}, due {due}, owner: {owner}",
+            "recycled": f"[Back to nurturing] {who}: {why}",
+            "trigger": f"[{why}] {who}",
+        }
+        return told[kind]
+
+    def notice_title(self, counts: Mapping[str, int]) -> str:
+        """A message's heading: how many of which kind; names nobody."""
+        names = {
+            "handoff": ("new MQL", "new MQLs"), "reminder": ("due soon", "due soon"),
+            "escalation": ("overdue", "overdue"), "recycled": ("back to nurturing", "back to nurturing"),
+            "trigger": ("alert", "alerts"),
+        }
+        return ", ".join(
+            f"{counts[kind]} {forms[counts[kind] != 1]}" for kind, forms in names.items() if counts.get(kind)
+        )
+
+    def who(self, company: str, person: str) -> str:
+        """A person of a company."""
+        return f"{person} ({company})" if company else person
+
+    def moment(self, at: datetime) -> str:
+        """`Tue 24 Nov, 17:00`; `at` on the company's clock."""
+        return f"{self.short_day(at)}, {at:%H:%M}"
 
 
 Words = Japanese | English

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from connector.mapping.definition import Conditions, Identifier, Label
-from connector.mapping.parts import Number, Part
+from connector.mapping.parts import Number, Part, Patterns
 from connector.records import ActivityKind
 
 Hours = Annotated[Number, Field(gt=0, le=2_000)]
@@ -20,9 +20,11 @@ class OwnerRule(Part):
     """One way to find who must act. The first that gives an active owner is taken.
 
     Attributes:
-        by: `record`: who owns the person's record. `account`: who owns the company they were matched to. `listed`: the
-            first active one of `emails`. `round_robin`: those of `emails` in turn. `queue`: the CRM's own queue.
-        id: Names a `listed` or `round_robin` rule: in texts, and for whose turn it is.
+        by: `record`: who owns the person's record. `account`: who owns the company they were matched to, by its
+            attribute `owner_id`. `listed`: the first active one of `emails`. `round_robin`: those of `emails` in turn.
+            `queue`: the CRM's own queue.
+        id: Names a `listed` or `round_robin` rule: in texts, and for whose turn it is. Turns follow the name: under a
+            new one everybody starts anew.
         person: The rule is for people of whom all this holds; without it for everybody.
         emails: Of owners, as the owners' stream tells them.
         queues: CRM -> the remote id of its queue.
@@ -36,11 +38,27 @@ class OwnerRule(Part):
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> OwnerRule:
-        if self.by in ("listed", "round_robin") and not (self.emails and self.id):
+        names_people = self.by in ("listed", "round_robin")
+        if names_people and not (self.emails and self.id):
             raise ValueError(f"an owner rule `{self.by}` needs `id` and `emails`")
         if self.by == "queue" and not self.queues:
             raise ValueError("an owner rule `queue` needs `queues`")
+        if not names_people and (self.emails or self.id):
+            raise ValueError(f"an owner rule `{self.by}` asks nobody by name; take `id` and `emails` out")
+        if self.by != "queue" and self.queues:
+            raise ValueError(f"an owner rule `{self.by}` knows no `queues`; make a rule `queue` of them")
         return self
+
+    @field_validator("emails")
+    @classmethod
+    def _each_once(cls, emails: tuple[str, ...]) -> tuple[str, ...]:
+        folded = [email.strip().casefold() for email in emails]
+        twice = sorted({email for email in folded if folded.count(email) > 1})
+        if twice:
+            raise ValueError(f"each owner has one place in the list; twice: {', '.join(twice)}")
+        if not all(folded):
+            raise ValueError("an empty text is nobody's address")
+        return emails
 
 
 class Handoff(Part):
@@ -68,12 +86,31 @@ class Handoff(Part):
     escalate_business_hours_after: Hours | None = None
     recycle_business_hours_after: Hours | None = None
 
+    @model_validator(mode="after")
+    def _tells_in_time(self) -> Handoff:
+        longest = max((self.deadline_business_hours, *self.deadline_business_hours_by_segment.values()))
+        reminds, escalates, recycles = (
+            self.remind_business_hours_before, self.escalate_business_hours_after, self.recycle_business_hours_after,
+        )
+        if reminds is not None and reminds >= longest:
+            raise ValueError(
+                f"nobody has more than {longest:g} hours, so a reminder {reminds:g} hours before the deadline would "
+                "never be sent; give remind_business_hours_before less"
+            )
+        if escalates is not None and recycles is not None and recycles <= escalates:
+            raise ValueError(
+                f"recycle_business_hours_after ({recycles:g}) must be more than escalate_business_hours_after "
+                f"({escalates:g}): else nobody can do anything about what they are told"
+            )
+        return self
+
 
 class Trigger(Part):
     """What is done when somebody does something, whatever their points are.
 
     Attributes:
-        activity, where, person: What they must do, what must hold of it and of them; as in a rule.
+        activity, title, where: What they must do, with such a title, with such attributes; as in a rule.
+        person: What must hold of them.
         at_least, within_days: So often, within so many days; without `within_days` ever.
         cool_down_days: After it fired for somebody, it is silent about them for so long.
         alert: Who is told: the owner, the company's channel, or nobody.
@@ -83,13 +120,14 @@ class Trigger(Part):
     id: Identifier
     label: Label
     activity: ActivityKind
+    title: Patterns | None = None
     where: Conditions | None = None
     person: Conditions | None = None
-    at_least: Annotated[int, Field(ge=1, le=1_000)] = 1
+    at_least: Annotated[int, Strict(), Field(ge=1, le=1_000)] = 1
     within_days: Annotated[Number, Field(gt=0, le=3_660)] | None = None
     cool_down_days: Annotated[Number, Field(ge=0, le=3_660)] = 30
     alert: Literal["owner", "channel", "nobody"] = "nobody"
-    nurture: str = ""
+    nurture: Annotated[str, Field(max_length=255)] = ""
 
     @model_validator(mode="after")
     def _does_something(self) -> Trigger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,14 +12,20 @@ from connector.errors import ConfigError
 from connector.mapping.definition import Definition
 from connector.mapping.layers import read_layers
 from connector.mapping.model import CrmMapping, Mapping
+from connector.mapping.owning import unowned
+from connector.mapping.passing import waterfall_problems
 from connector.mapping.problems import Problem, refused
 from connector.mapping.pruned import Pruned
 from connector.mapping.references import unknown_names, unsupported
 from connector.mapping.soundness import contradictions
+from connector.mapping.triggers import trigger_problems
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path, *checks: Callable[[Mapping], Iterable[Problem]]) -> Mapping:
     """Return what the file says, with what it uses.
+
+    Args:
+        checks: Tell what rooms above this one find wrong with it.
 
     Raises:
         ConfigError: A file is missing, is not TOML, or says something it may not; with every problem at once.
@@ -30,7 +37,9 @@ def load_mapping(path: Path) -> Mapping:
     if mapping is not None:
         meant = (
             *contradictions(mapping.definition, content.lost), *unknown_names(mapping, content.lost),
-            *unsupported(mapping.definition, mapping, content.lost),
+            *unsupported(mapping.definition, mapping, content.lost), *unowned(mapping, content.lost),
+            *trigger_problems(mapping, content.lost), *waterfall_problems(mapping, content.lost),
+            *(problem for check in checks for problem in check(mapping)),
         )
         found = [Problem(content.original(one.place), one.text) for one in meant]
         problems += [one for one in found if len(one.place) == 1 or not content.has_lost_of(one.place)]
@@ -78,6 +87,13 @@ def needed_fields(crm: CrmMapping) -> dict[str, tuple[str, ...]]:
         )
         for stream, field in crm.accounts.linked_from.items():
             needed.setdefault(stream, set()).add(field)
+    if crm.deals is not None:
+        deals = crm.deals
+        fields = needed.setdefault(deals.stream, set())
+        fields |= {field for source in (deals.outcome, *deals.attributes.values()) for field in source.fields}
+        fields |= {deals.opened_at, deals.closed_at, deals.title} - {""}
+    for moves in crm.stage_moves:
+        needed.setdefault(moves.stream, set()).update({*moves.where, *moves.stage.fields, moves.moved_at})
     if crm.owners is not None:
         owners = crm.owners
         needed.setdefault(owners.stream, set()).update({owners.email, *owners.is_active, *owners.name})

@@ -6,8 +6,9 @@ Unknown keys are errors at every depth. Examples with comments: `mappings/mirai.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as AnyMapping
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, Strict, StrictBool, field_validator, model_validator
@@ -17,7 +18,7 @@ from connector.mapping.handoff import Handoff, Trigger
 from connector.mapping.parts import Part, Patterns
 from connector.mapping.sources import FieldSource, Source
 from connector.mapping.texts import Texts
-from connector.mapping.waterfall import Cycles, DealMapping, LaneRule, StageMoves
+from connector.mapping.waterfall import MOVED_TO, Cycles, DealMapping, LaneRule, StageMoves
 from connector.records import ActivityKind, Stage
 
 
@@ -154,14 +155,26 @@ class AccountMapping(Part):
         return value
 
 
+class Told(NamedTuple):
+    """One kind of activity that a mapping gives, whatever part of the file gives it.
+
+    Attributes:
+        title: The field that says what it was about; empty for none.
+        attributes: What rules may ask of it: our name -> where it comes from.
+    """
+
+    kind: ActivityKind
+    title: str
+    attributes: AnyMapping[str, FieldSource]
+
+
 class OwnerMapping(Part):
-    """The stream of those who own records, and who takes over where a record has no active owner."""
+    """The stream of those who own records; who must act on a handoff is for `Handoff.owners` to say."""
 
     stream: str
     email: str
     is_active: dict[str, Patterns] = {}
     name: tuple[str, ...] = ()
-    fallback_email: str = ""
 
 
 class WriteBack(Part):
@@ -207,7 +220,7 @@ class CrmMapping(Part):
     activities: tuple[ActivityMapping, ...] = ()
     accounts: AccountMapping | None = None
     deals: DealMapping | None = None
-    stage_moves: StageMoves | None = None
+    stage_moves: tuple[StageMoves, ...] = ()
     owners: OwnerMapping | None = None
     write_back: dict[str, WriteBack] = {}
 
@@ -278,6 +291,17 @@ class Mapping(Part):
     def zone(self) -> ZoneInfo:
         """The company's time zone."""
         return ZoneInfo(self.time_zone)
+
+    def told(self) -> list[Told]:
+        """Return every kind of activity that something in the file gives."""
+        told = []
+        for part in self.crm.values():
+            told += [Told(one.kind, one.title, one.attributes) for one in part.activities]
+            if part.deals is not None:
+                kinds = (ActivityKind.DEAL_OPENED, ActivityKind.DEAL_WON, ActivityKind.DEAL_LOST)
+                told += [Told(kind, part.deals.title, part.deals.attributes) for kind in kinds]
+            told += [Told(ActivityKind.STAGE_MOVED, "", {MOVED_TO: one.stage}) for one in part.stage_moves]
+        return told
 
     def rows(self, table: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return a value map's rows, our value and its patterns, in the order in which they are tried."""

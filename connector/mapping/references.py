@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from connector.mapping.definition import Definition, Rule
+from connector.mapping.definition import Condition, Conditions, Definition, Rule
+from connector.mapping.handoff import Trigger
 from connector.mapping.model import DERIVED_ATTRIBUTES, CrmMapping, Mapping
 from connector.mapping.parts import Place
 from connector.mapping.problems import Problem, suggestion
-from connector.mapping.soundness import Lost, conditions, is_lost
+from connector.mapping.soundness import Lost, conditions, impossible, is_lost
 from connector.mapping.sources import FieldSource
 from connector.records import OVERRIDE, OVERRIDES, ActivityKind, Stage
 
@@ -35,7 +36,7 @@ def unsupported(definition: Definition, mapping: Mapping, lost: Lost = frozenset
     if not is_lost(lost, "crm", "*", "activities"):
         for number, rule in enumerate(definition.rules):
             if rule.activity is not None:
-                yield from _unheard_of(("definition", "rules", number), rule, rule.activity, mapping)
+                yield from unheard_of(("definition", "rules", number), rule, rule.activity, mapping)
     if not any(is_lost(lost, *prefix) for prefix in (("values",), ("crm",))):
         yield from _unknown_values(definition, mapping)
 
@@ -50,6 +51,12 @@ def _sources(crm: str, part: CrmMapping) -> Iterator[tuple[Place, FieldSource]]:
     for number, activity in enumerate(part.activities):
         for name, source in activity.attributes.items():
             yield ("crm", crm, "activities", number, "attributes", name), source
+    if part.deals is not None:
+        yield ("crm", crm, "deals", "outcome"), part.deals.outcome
+        for name, source in part.deals.attributes.items():
+            yield ("crm", crm, "deals", "attributes", name), source
+    for number, moves in enumerate(part.stage_moves):
+        yield ("crm", crm, "stage_moves", number, "stage"), moves.stage
 
 
 def _unknown_overrides(mapping: Mapping) -> Iterator[Problem]:
@@ -133,9 +140,11 @@ def attributes_of(mapping: Mapping) -> set[str]:
     return known
 
 
-def _unheard_of(place: Place, rule: Rule, kinds: Iterable[ActivityKind], mapping: Mapping) -> Iterator[Problem]:
-    """Yield what a rule on activities asks for that no activity of its kinds can have."""
-    told = [one for part in mapping.crm.values() for one in part.activities]
+def unheard_of(
+    place: Place, rule: Rule | Trigger, kinds: Iterable[ActivityKind], mapping: Mapping
+) -> Iterator[Problem]:
+    """Yield what a rule or a trigger on activities asks for that no activity of its kinds can have."""
+    told = mapping.told()
     mine = [one for one in told if one.kind in kinds]
     if not mine:
         asked = " or ".join(kind.value for kind in kinds)
@@ -154,27 +163,47 @@ def _unheard_of(place: Place, rule: Rule, kinds: Iterable[ActivityKind], mapping
 
 def _unknown_values(definition: Definition, mapping: Mapping) -> Iterator[Problem]:
     """Yield each value asked for that no value map can give."""
-    activities = [one for part in mapping.crm.values() for one in part.activities]
+    activities = mapping.told()
     for place, name, wanted in conditions(definition):
         if place[3] == "person":
-            sources = _sources_of(name, mapping)
+            sources = sources_of(name, mapping)
         else:
             kinds = definition.rules[int(place[2])].activity or ()
             sources = [a.attributes[name] for a in activities if a.kind in kinds and name in a.attributes]
-        if not sources or not all(source.values in mapping.values for source in sources):
-            continue    # as the CRM has it: anything may come
-        given = {ours for source in sources for ours, _ in mapping.rows(source.values)}
-        tables = ", ".join(sorted({f"[values.{source.values}]" for source in sources}))
-        for key, values in (("any_of", wanted.any_of), ("none_of", wanted.none_of)):
-            for value in values or ():
-                spelled = str(value).lower() if isinstance(value, bool) else str(value)
-                if spelled.strip() and spelled not in given:
-                    yield Problem(
-                        (*place, key), f"{tables} never gives {name} = {value!r}{suggestion(spelled, given)}",
-                    )
+        yield from never_given(place, name, wanted, sources, mapping)
 
 
-def _sources_of(attribute: str, mapping: Mapping) -> list[FieldSource]:
+def of_persons(place: Place, asked: Conditions, mapping: Mapping, lost: Lost) -> Iterator[Problem]:
+    """Yield what is asked for in vain of the attributes of persons, outside the definition."""
+    is_whole = not any(is_lost(lost, "crm", "*", part) for part in ("people", "accounts"))
+    known = attributes_of(mapping)
+    for name, wanted in asked.items():
+        yield from impossible((*place, name), wanted)
+        if not is_whole:
+            continue
+        if name not in known:
+            yield Problem((*place, name), f"no people stream and no account gives {name!r}{suggestion(name, known)}")
+        elif not is_lost(lost, "values"):
+            yield from never_given((*place, name), name, wanted, sources_of(name, mapping), mapping)
+
+
+def never_given(
+    place: Place, name: str, wanted: Condition, sources: Sequence[FieldSource], mapping: Mapping
+) -> Iterator[Problem]:
+    """Yield each value that a condition asks for and the value maps of where the attribute comes from cannot give."""
+    if not sources or not all(source.values in mapping.values for source in sources):
+        return    # as the CRM has it: anything may come
+    given = {ours for source in sources for ours, _ in mapping.rows(source.values)}
+    tables = ", ".join(sorted({f"[values.{source.values}]" for source in sources}))
+    for key, values in (("any_of", wanted.any_of), ("none_of", wanted.none_of)):
+        for value in values or ():
+            spelled = str(value).lower() if isinstance(value, bool) else str(value)
+            if spelled.strip() and spelled not in given:
+                yield Problem((*place, key), f"{tables} never gives {name} = {value!r}{suggestion(spelled, given)}")
+
+
+def sources_of(attribute: str, mapping: Mapping) -> list[FieldSource]:
+    """Return everything that an attribute of persons comes from."""
     head, dot, name = attribute.partition(".")
     if head == "account" and dot:
         accounts = [part.accounts for part in mapping.crm.values() if part.accounts is not None]

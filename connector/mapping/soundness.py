@@ -39,7 +39,7 @@ def contradictions(definition: Definition, lost: Lost = frozenset()) -> Iterator
     if not any(is_lost(lost, "definition", part) for part in ("rules", "groups")):
         yield from _out_of_reach(definition)
     for place, _, wanted in conditions(definition):
-        yield from _impossible(place, wanted)
+        yield from impossible(place, wanted)
     for number, rule in enumerate(definition.rules):
         if not all(map(str.strip, rule.title or ("*",))):
             yield Problem(("definition", "rules", number, "title"), "nothing is like an empty text; take it out")
@@ -195,7 +195,8 @@ def _out_of_reach(definition: Definition) -> Iterator[Problem]:
             )
 
 
-def _impossible(place: Place, wanted: Condition) -> Iterator[Problem]:
+def impossible(place: Place, wanted: Condition) -> Iterator[Problem]:
+    """Yield what is wrong with a condition by itself."""
     if not wanted.model_dump(exclude_none=True):
         yield Problem(place, "asks nothing; give a value, a list of values, or a test such as { known = true }")
     if wanted.known is False and len(wanted.model_dump(exclude_none=True)) > 1:

@@ -11,6 +11,13 @@ from connector.mapping.parts import Number, Part, Patterns
 from connector.mapping.sources import Source
 from connector.records import Lane
 
+WON, LOST, OPEN = "won", "lost", "open"
+OUTCOMES = (WON, LOST, OPEN)
+"""What the table of a deal's outcome may say; a value that it does not know is an open deal too."""
+
+MOVED_TO = "stage"
+"""The attribute of `stage_moved` that says where to."""
+
 
 class LaneRule(Part):
     """Who enters the waterfall from the side; the first that fits is taken, without one it is marketing's lane."""
@@ -23,7 +30,7 @@ class DealMapping(Part):
     """A stream that tells of deals, with the people in them; gives `deal_opened`, `deal_won` and `deal_lost`.
 
     Attributes:
-        outcome: Says by its table whether the deal is `won` or `lost`; anything else is open.
+        outcome: Says by its table whether the deal is `won`, `lost` or `open`, as is what the table does not know.
         opened_at, closed_at: The fields that say when.
         title: The field with the deal's name.
         attributes: What else is told of it: `amount`, `currency`, `reason` (why it was won or lost), `budget`,
@@ -43,7 +50,7 @@ class StageMoves(Part):
 
     Attributes:
         where: Field -> pattern(s): which rows are about the stage.
-        stage: The new value, by the table of the stages.
+        stage: The field with the new value, by the table of the stages; what that does not know is no move.
         moved_at: The field that says when.
     """
 

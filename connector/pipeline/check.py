@@ -37,6 +37,8 @@ FIGURES: dict[str, tuple[str, FieldType, bool]] = {
     "engagement_points": ("MQL engagement points", "number", False),
     "status": ("MQL status", "text", False),
     "segment": ("MQL segment", "text", False),
+    "nurture": ("MQL nurture segment", "text", False),
+    "lane": ("MQL lane", "text", False),
     "cycle": ("MQL cycle", "number", False),
     "became_at": ("Became MQL at", "datetime", False),
     "deadline_at": ("MQL deadline", "datetime", False),
@@ -185,24 +187,40 @@ def missing_figures(company: Company, *, create: bool) -> dict[str, list[FieldSp
 
     With `create`, they are made.
     """
-    missing = {}
+    return {
+        crm: list(company.adapters[crm].setup(
+            _needed_figures(company, crm), create=create,
+            makes_leads=any(write.lead != "none" for write in part.write_back.values()),
+        ))
+        for crm, part in company.mapping.crm.items()
+    }
+
+
+def packed_figures(company: Company) -> dict[str, bytes]:
+    """Return, by CRM, the file by which an administrator makes the same fields; nothing for a CRM that takes none."""
+    packages = {
+        crm: company.adapters[crm].package(_needed_figures(company, crm)) for crm in company.mapping.crm
+    }
+    return {crm: package for crm, package in packages.items() if package is not None}
+
+
+def _needed_figures(company: Company, crm: str) -> list[FieldSpec]:
+    part = company.mapping.crm[crm]
     words = words_of(company.mapping.language)
-    for crm, part in company.mapping.crm.items():
-        specs = [
-            FieldSpec(stream, name, label, kind, is_long=is_long)
-            for stream, write in part.write_back.items()
-            for ours, name in write.fields.items()
-            for label, kind, is_long in [FIGURES[ours]]
-        ]
-        # What a company has already for people's decisions is theirs, of whatever kind: the value map reads it.
-        specs += [
-            FieldSpec(stream, name, words.override, "choice", choices=words.overrides)
-            for stream in part.people
-            for name in _override_fields(part, stream)[:1]
-            if not _exists(name, {field.name: field for field in company.adapters[crm].discover_fields(stream)})
-        ]
-        missing[crm] = list(company.adapters[crm].setup(specs, create=create))
-    return missing
+    specs = [
+        FieldSpec(stream, name, label, kind, is_long=is_long)
+        for stream, write in part.write_back.items()
+        for ours, name in write.fields.items()
+        for label, kind, is_long in [FIGURES[ours]]
+    ]
+    # What a company has already for people's decisions is theirs, of whatever kind: the value map reads it.
+    specs += [
+        FieldSpec(stream, name, words.override, "choice", choices=words.overrides)
+        for stream in part.people
+        for name in _override_fields(part, stream)[:1]
+        if not _exists(name, {field.name: field for field in company.adapters[crm].discover_fields(stream)})
+    ]
+    return specs
 
 
 def _look_at_once(company: Company, crm: str) -> None:

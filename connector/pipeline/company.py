@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from connector.adapter_kit.protocol import Adapter
 from connector.mapping.definition import Definition
 from connector.mapping.model import Mapping as CompanyMapping
+from connector.notices import Notifier
 from connector.settings import SyncSettings
 from connector.store import Store
 
@@ -26,6 +27,7 @@ class Company:
         rhythm: How often what is asked less often than with every run is asked.
         credential_places: By CRM name, a sentence that says where its credential is taken from, for messages.
         definition_in_file: The file's own definition, where a published one is in its place.
+        notifier: Tells people outside the CRMs; None where config.toml names nobody to tell.
     """
 
     name: str
@@ -37,12 +39,13 @@ class Company:
     rhythm: SyncSettings = field(default_factory=SyncSettings)
     credential_places: Mapping[str, str] = field(default_factory=dict)
     definition_in_file: Definition | None = None
+    notifier: Notifier | None = None
 
 
 class Step(NamedTuple):
     """How far a run is: `done` records, people or changes of this phase so far."""
 
-    phase: Literal["pull", "evaluate", "sync_back"]
+    phase: Literal["pull", "evaluate", "sync_back", "notify"]
     what: str
     done: int
 

@@ -1,4 +1,8 @@
-"""Of the writes that follow from decisions, keep those that change something in the CRM as it stands now."""
+"""Of the writes that follow from decisions, keep those that change something in the CRM as it stands now.
+
+Looked at twice: when they are planned, and, where what sales has done since must not be written over, once more right
+before they are sent.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,16 @@ from typing import NamedTuple
 
 from connector.core.normalize import Normalizer
 from connector.pipeline.company import Company
-from connector.records import Change, ChangeKind, Decision, RecordKey, Stage, Value
+from connector.records import Change, ChangeKind, Decision, Outcome, Receipt, RecordKey, Stage, Value
 
 Fields = Mapping[str, Value]
 Planned = Sequence[tuple[Decision, tuple[Change, ...]]]
+
+
+MOVED_BY_SALES = "sales moved it meanwhile"
+CHANGED_SINCE = "others have changed it since"
+
+_EMPTY = (None, "")
 
 
 class Kept(NamedTuple):
@@ -31,7 +41,7 @@ def keep_differences(company: Company, planned: Planned) -> Kept:
     """Return each decision's changes, the field writes cut down to what differs, `before` filled in.
 
     The CRM is asked only about records whose figures are not what we wrote there last; a stage that sales has moved
-    to MQL or beyond is never overwritten.
+    to MQL or beyond is never overwritten, and only one that stands at MQL is taken back to nurturing.
     """
     written = _last_written(company, planned)
     due = [c for decision, changes in planned for c in changes if _has_news(c, decision, written)]
@@ -40,7 +50,7 @@ def keep_differences(company: Company, planned: Planned) -> Kept:
     normalizer = Normalizer(company.mapping)
 
     def kept(change: Change) -> Change | None:
-        if not _writes_fields(change):
+        if not change.kind.writes_fields:
             return change
         if (change.crm, change.idempotency_key) not in asked or change.record not in current:
             return None
@@ -57,12 +67,88 @@ def left_out(changes: Sequence[Change], kept: Sequence[Change]) -> list[Change]:
     """
     by_key = {(change.crm, change.idempotency_key): change.fields for change in kept}
     rest = []
-    for change in filter(_writes_fields, changes):
+    for change in changes:
+        if change.kind not in (ChangeKind.STAGE, ChangeKind.SCORE):
+            continue    # a recycling is for once: what stands instead of it is not up to date either
         still = by_key.get((change.crm, change.idempotency_key), {})
         fields = {name: value for name, value in change.fields.items() if name not in still}
         if fields:
             rest.append(replace(change, fields=fields))
     return rest
+
+
+class Checked(NamedTuple):
+    """Claimed changes, as the CRM stands right before they are sent.
+
+    Attributes:
+        left_alone: Receipts for what must not, or need not, be written.
+        to_send: The others, in order.
+        narrowed: Those of `to_send` that are not quite as planned: fewer fields, or other values there before.
+    """
+
+    left_alone: list[Receipt]
+    to_send: list[Change]
+    narrowed: list[Change]
+
+
+def check_before_sending(company: Company, normalizer: Normalizer, crm: str, changes: Sequence[Change]) -> Checked:
+    """Ask the CRM how the records of these STAGE, RECYCLE and RESTORE changes stand, and sort all changes by it.
+
+    Since they were planned, sales may have moved a stage, and anybody may have changed what a run wrote. A STAGE is not
+    written over MQL or beyond; a RECYCLE only over what stood there when it was planned; a RESTORE writes those fields
+    only that still have what the run wrote. A stage that is empty in a RECYCLE or RESTORE was cleared by ourselves, on
+    the way to the value before it. A record that is gone is sent all the same: the CRM itself says best what is wrong.
+    """
+    current = _read_current(company, [change for change in changes if change.kind in _CHECKED])
+    checked = Checked([], [], [])
+    for change in changes:
+        values = current.get(change.record) if change.kind in _CHECKED else None
+        verdict = change if values is None else _CHECKED[change.kind](company, normalizer, change, values)
+        if isinstance(verdict, Receipt):
+            checked.left_alone.append(verdict)
+            continue
+        checked.to_send.append(verdict)
+        if verdict != change:
+            checked.narrowed.append(verdict)
+    return checked
+
+
+def _checked_stage(company: Company, normalizer: Normalizer, change: Change, current: Fields) -> Change | Receipt:
+    if all(current.get(name) == value for name, value in change.fields.items()):
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED)
+    if _stands_at_mql(change, current, normalizer):
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason="it stands at MQL already")
+    if was_moved_by_sales(change, current, normalizer):
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason=MOVED_BY_SALES)
+    return replace(change, before={name: current.get(name) for name in change.fields})
+
+
+def _checked_recycle(company: Company, normalizer: Normalizer, change: Change, current: Fields) -> Change | Receipt:
+    if all(current.get(name) == value for name, value in change.fields.items()):
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED)
+    if all(current.get(name) in (*_EMPTY, change.before.get(name)) for name in change.fields):
+        return change
+    return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason=MOVED_BY_SALES)
+
+
+def _checked_restore(company: Company, normalizer: Normalizer, change: Change, current: Fields) -> Change | Receipt:
+    write_back = company.mapping.crm[change.crm].write_back.get(change.record.stream)
+    stage = write_back.stage if write_back is not None else ""
+    undone = {name: value for name, value in change.fields.items() if current.get(name) == value}
+    still_ours = {
+        name: value for name, value in change.fields.items() if name not in undone
+        and (current.get(name) == change.before.get(name) or (name == stage and current.get(name) in _EMPTY))
+    }
+    if still_ours:
+        return replace(change, fields=undone | still_ours)
+    if undone:
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED)
+    return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason=CHANGED_SINCE)
+
+
+_CHECKED = {
+    ChangeKind.STAGE: _checked_stage, ChangeKind.RECYCLE: _checked_recycle, ChangeKind.RESTORE: _checked_restore,
+}
 
 
 def was_moved_by_sales(change: Change, current: Fields, normalizer: Normalizer) -> bool:
@@ -80,15 +166,16 @@ def was_moved_by_sales(change: Change, current: Fields, normalizer: Normalizer) 
     )
 
 
-def _writes_fields(change: Change) -> bool:
-    return change.kind in (ChangeKind.STAGE, ChangeKind.SCORE)
+def _stands_at_mql(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    return all(normalizer.stage(change.record, current.get(name)) is Stage.MQL for name in change.fields)
 
 
 def _last_written(company: Company, planned: Planned) -> dict[str, Fields]:
     records: dict[str, set[str]] = defaultdict(set)
     for _, changes in planned:
-        for change in filter(_writes_fields, changes):
-            records[change.crm].add(str(change.record))
+        for change in changes:
+            if change.kind.writes_fields:
+                records[change.crm].add(str(change.record))
     written: dict[str, Fields] = {}
     for crm, keys in records.items():
         written |= company.store.get_last_written(company.name, crm, keys)
@@ -100,9 +187,9 @@ def _has_news(change: Change, decision: Decision, written: Mapping[str, Fields])
 
     Who has no points and never had any is left alone: most people of an account are.
     """
-    if not _writes_fields(change):
+    if not change.kind.writes_fields:
         return False
-    if change.kind is ChangeKind.STAGE:
+    if change.kind is not ChangeKind.SCORE:
         return True  # sales moves stages too: what we wrote there last says nothing about now
     last = written.get(str(change.record))
     if last is None:
@@ -125,6 +212,8 @@ def _read_current(company: Company, due: Sequence[Change]) -> dict[RecordKey, Fi
 
 def _difference(change: Change, current: Fields, normalizer: Normalizer) -> Change | None:
     if change.kind is ChangeKind.STAGE and was_moved_by_sales(change, current, normalizer):
+        return None
+    if change.kind is ChangeKind.RECYCLE and not _stands_at_mql(change, current, normalizer):
         return None
     differing = {name: value for name, value in change.fields.items() if current.get(name) != value}
     if not differing:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from connector.core.changes import OwnerDirectory, plan_changes
-from connector.core.identity import assemble
+from connector.core.changes import plan_changes
+from connector.core.identity import assemble, home_records
 from connector.core.lifecycle import decide
-from connector.core.normalize import Normalizer, fold, matcher, text_of
+from connector.core.normalize import Normalizer
+from connector.core.owners import Assignment
 from connector.core.scoring import Ledger, next_crossings, score_ledger
+from connector.core.triggers import Firing, next_look_at, nurture_of
+from connector.core.waterfall import without_ours
 from connector.errors import FatalError, RejectedError, RetryableError
-from connector.mapping.model import OwnerMapping
 from connector.pipeline.accounts import keep_account_keys, match_accounts
 from connector.pipeline.check import remedy_if_named
 from connector.pipeline.company import Company, Progress, Step
+from connector.pipeline.desk import Desk
 from connector.pipeline.differences import keep_differences, left_out
 from connector.pipeline.removals import follow_gone
 from connector.pipeline.understand import read_contacts
-from connector.records import Activity, Change, Decision, Person, Stage, Value
-from connector.store import Handoff, Lease, StoredRecord
+from connector.records import Activity, Change, ChangeKind, Decision, Notice, Person, RecordKey, Stage, Value
+from connector.store import Decided, Handoff, Lease
 
 BATCH = 2_000
 """People judged at once: bounds memory, and amortises one scoring call over many."""
@@ -30,11 +33,19 @@ BATCH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One person as evaluated now: who they are, what was decided, and what is to be written."""
+    """One person as evaluated now: who they are, what was decided, what is to be written and told.
+
+    Attributes:
+        assignments: The turns of rotations that the handoff took.
+        firings: The triggers that fired.
+    """
 
     person: Person
     decision: Decision
     changes: tuple[Change, ...]
+    notices: tuple[Notice, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    firings: tuple[Firing, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -55,7 +66,7 @@ class Batch(NamedTuple):
     waiting_count: int
 
 
-def judge_dirty(company: Company, lease: Lease, stopped: dict[str, str]) -> Iterator[Batch]:
+def judge_dirty(company: Company, lease: Lease, desk: Desk, stopped: dict[str, str]) -> Iterator[Batch]:
     """Yield everybody something changed about, judged by the store and the CRMs' current values; write to no CRM.
 
     Args:
@@ -65,28 +76,27 @@ def judge_dirty(company: Company, lease: Lease, stopped: dict[str, str]) -> Iter
     Raises:
         ConnectorError: A failure that is not one CRM's own.
     """
-    owners = read_owners(company)
     after = ""
     while person_ids := company.store.read_dirty(company.name, BATCH, after=after):
-        batch = _judge_batch(company, lease, person_ids, owners, stopped)
+        batch = _judge_batch(company, lease, person_ids, desk, stopped)
         if batch is not None:
             after = person_ids[-1]
             yield batch
 
 
 def _judge_batch(
-    company: Company, lease: Lease, person_ids: Sequence[str], owners: Mapping[str, OwnerDirectory],
-    stopped: dict[str, str],
+    company: Company, lease: Lease, person_ids: Sequence[str], desk: Desk, stopped: dict[str, str],
 ) -> Batch | None:
     """Judge these people; None when it shows that records of theirs are gone: who is left is to be judged anew."""
-    at = company.clock()
-    everybody = look_at(company, person_ids, at, owners)
+    at, turns = company.clock(), desk.turns
+    everybody = look_at(company, person_ids, at, desk)
     while True:
         judged = [j for j in everybody if not any(c.key.crm in stopped for c in j.person.contacts)]
         try:
             kept, gone = keep_differences(company, [(j.decision, j.changes) for j in judged])
             if gone:
                 follow_gone(company, lease, gone)
+                desk.turns = turns    # what was given to somebody in vain is given again
                 return None
         except (FatalError, RetryableError, RejectedError) as error:
             if error.crm in stopped or error.crm not in company.adapters:
@@ -100,10 +110,8 @@ def _judge_batch(
         return Batch(at, judged, dropped, [i for i in person_ids if i not in waiting], len(waiting))
 
 
-def look_at(
-    company: Company, person_ids: Sequence[str], now: datetime, owners: Mapping[str, OwnerDirectory]
-) -> list[Judged]:
-    """Return what the rules say about these people now, and every write that follows; asks the store only."""
+def look_at(company: Company, person_ids: Sequence[str], now: datetime, desk: Desk) -> list[Judged]:
+    """Return what the rules say about these people now, and all that follows; asks the store only."""
     store, name, mapping = company.store, company.name, company.mapping
     keys = store.get_person_keys(name, person_ids)
     normalizer = Normalizer(mapping)
@@ -120,19 +128,77 @@ def look_at(
     scores = score_ledger(everybody, ledger, mapping.definition, now)
     crossings = next_crossings(everybody, ledger, mapping.definition, now)
     states = store.get_person_states(name, list(people))
+    known_to_sales = [i for i, state in states.items() if state.cycle > 1 or state.handed_off_at is not None]
+    passed, closings = store.read_handoffs(name, known_to_sales), store.read_closings(name, known_to_sales)
     handoffs = store.get_handoffs(name, [i for i, state in states.items() if state.handed_off_at is not None])
+    firings = store.read_firings(name, list(people)) if mapping.triggers else {}
     judged = []
     for number, (person_id, person) in enumerate(people.items()):
         done = ledger.activities_of(number)
-        decision = decide(person, scores[person_id], states[person_id], mapping, now)
-        moments = [at for at in (decision.look_again_at, crossings.get(person_id)) if at is not None]
-        decision = replace(decision, look_again_at=min(moments, default=None))
-        changes = plan_changes(name, decision, person, done, owners, mapping)
-        if person_id in handoffs:
-            missing = _complete_handoff(company, decision, handoffs[person_id], person, done, owners)
-            changes = (*(c for c in changes if c.crm not in {m.crm for m in missing}), *missing)
-        judged.append(Judged(person, decision, changes))
+        decision = decide(
+            person, scores[person_id], states[person_id], mapping, now, done=without_ours(done, closings),
+            handoffs=passed.get(person_id, ()),
+        )
+        moments = (decision.look_again_at, crossings.get(person_id), next_look_at(done, mapping, now))
+        decision = replace(decision, look_again_at=min((at for at in moments if at is not None), default=None))
+        fired = desk.set_off(person, done, firings.get(person_id, ()), now)
+        nurture = nurture_of([*firings.get(person_id, ()), *fired], mapping)
+        handoff = handoffs.get(person_id)
+        judged.append(_judged(company, desk, person, decision, done, fired, nurture, handoff, now))
     return judged
+
+
+def _judged(
+    company: Company, desk: Desk, person: Person, decision: Decision, done: Sequence[Activity],
+    fired: tuple[Firing, ...], nurture: str, handoff: Handoff | None, now: datetime,
+) -> Judged:
+    """Return one person with all that follows from what was decided."""
+    assignments: tuple[Assignment, ...] = ()
+    if decision.hands_off:
+        decision, assignments = desk.assign(person, decision)
+    plan = _Plan(company, desk, person, done, nurture)
+    changes = plan.of(decision)
+    if handoff is not None:
+        missing, assignments = _complete_handoff(desk, plan, decision, handoff, assignments)
+        changes = (*(c for c in changes if c.crm not in {m.crm for m in missing}), *missing)
+    made = handoff.decision if handoff is not None and handoff.decision.cycle == decision.cycle else None
+    notices = desk.tell(person, decision, made, done, fired, now)
+    return Judged(person, decision, changes, notices, assignments, fired)
+
+
+class _Plan(NamedTuple):
+    """What the writes about one person are made of, whatever was decided."""
+
+    company: Company
+    desk: Desk
+    person: Person
+    done: Sequence[Activity]
+    nurture: str
+
+    def lacks(self, handoff: Handoff) -> bool:
+        """Tell whether there is a CRM in which they have a record and not the handoff."""
+        write_backs = {crm: part.write_back for crm, part in self.company.mapping.crm.items()}
+        return any(
+            crm not in handoff.crms and contact.key.stream in write_backs[crm]
+            for crm, contact in home_records(self.person).items()
+        )
+
+    def of(self, decision: Decision) -> tuple[Change, ...]:
+        """Return the writes of a decision."""
+        tasks = _open_tasks(self.company, decision) if decision.recycles else {}
+        return plan_changes(
+            self.company.name, decision, self.person, self.done, self.company.mapping, link=self.desk.link,
+            nurture=self.nurture, tasks=tasks, failed=self.desk.note_failure,
+        )
+
+
+def _open_tasks(company: Company, decision: Decision) -> dict[str, RecordKey]:
+    """Return, by CRM, the task that was made for the handoff of this cycle."""
+    return {
+        row.change.crm: RecordKey(row.change.crm, "tasks", row.remote_id)
+        for row in company.store.read_changes(company.name, decision.person_id)
+        if row.change.kind is ChangeKind.TASK and row.change.cycle == decision.cycle and row.remote_id
+    }
 
 
 def read_told(company: Company, person_id: str) -> Sequence[Activity]:
@@ -142,56 +208,40 @@ def read_told(company: Company, person_id: str) -> Sequence[Activity]:
 
 
 def _complete_handoff(
-    company: Company, decision: Decision, handoff: Handoff, person: Person, done: Sequence[Activity],
-    owners: Mapping[str, OwnerDirectory],
-) -> tuple[Change, ...]:
+    desk: Desk, plan: _Plan, decision: Decision, handoff: Handoff, assignments: tuple[Assignment, ...],
+) -> tuple[tuple[Change, ...], tuple[Assignment, ...]]:
     """Return the handoff's changes for a CRM in which the person has come to have a record since it was made."""
-    if decision.cycle != handoff.decision.cycle or person.stage not in (Stage.INQUIRY, Stage.MQL):
-        return ()
     made = handoff.decision
-    again = replace(
-        decision, hands_off=True, decided_at=made.decided_at, deadline_at=made.deadline_at,
-        qualified_at=made.qualified_at, override=made.override,
+    if decision.cycle != made.cycle or decision.stage is not Stage.MQL or decision.recycles:
+        return (), assignments
+    if not plan.lacks(handoff):
+        return (), assignments
+    again, assignments = desk.assign(
+        plan.person, replace(
+            decision, hands_off=True, decided_at=made.decided_at, deadline_at=made.deadline_at,
+            qualified_at=made.qualified_at, override=made.override, is_urgent=made.is_urgent,
+        ), made.owners,
     )
-    changes = plan_changes(company.name, again, person, done, owners, company.mapping)
-    return tuple(c for c in changes if c.crm not in handoff.crms)
+    return tuple(c for c in plan.of(again) if c.crm not in handoff.crms), assignments
 
 
 def evaluate(
-    company: Company, lease: Lease, run_id: int, progress: Progress, stopped: dict[str, str]
+    company: Company, lease: Lease, run_id: int, desk: Desk, progress: Progress, stopped: dict[str, str]
 ) -> Iterator[Batch]:
     """Judge everybody something changed about, storing decisions and changes; yield each batch once it is stored."""
     done = 0
-    for batch in judge_dirty(company, lease, stopped):
+    for batch in judge_dirty(company, lease, desk, stopped):
         keep_account_keys(company, lease, batch.looked_at, [j.person for j in batch.judged])
         company.store.save_decisions(
-            lease, [(j.decision, j.changes, _summary(j.person)) for j in batch.judged], run_id, batch.at,
+            lease, [
+                Decided(j.decision, j.changes, _summary(j.person), j.notices, j.assignments, j.firings)
+                for j in batch.judged
+            ], run_id, batch.at,
             looked_at=batch.looked_at, cancelled=batch.dropped,
         )
         done += len(batch.looked_at)
         progress(Step("evaluate", "people", done))
         yield batch
-
-
-def read_owners(company: Company) -> dict[str, OwnerDirectory]:
-    """Return, for each CRM whose mapping says who owns records, the active owners by remote id."""
-    directories = {}
-    for crm, part in company.mapping.crm.items():
-        if part.owners is not None:
-            rows = company.store.read_stream(company.name, crm, part.owners.stream)
-            directories[crm] = _directory(part.owners, rows)
-    return directories
-
-
-def _directory(owners: OwnerMapping, rows: Iterable[StoredRecord]) -> OwnerDirectory:
-    tests = [(name, matcher(patterns)) for name, patterns in owners.is_active.items()]
-    active, fallback_id = {}, ""
-    for row in rows:
-        if all(test(fold(text_of(row.payload.get(name)))) for name, test in tests):
-            active[row.key.remote_id] = " ".join(text_of(row.payload.get(name)) for name in owners.name).strip()
-            if owners.fallback_email and fold(text_of(row.payload.get(owners.email))) == fold(owners.fallback_email):
-                fallback_id = row.key.remote_id
-    return OwnerDirectory(active, fallback_id)
 
 
 def _read_activities(company: Company, keys: dict[str, list[str]]) -> dict[str, list[Activity]]:

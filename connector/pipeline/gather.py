@@ -14,7 +14,7 @@ from connector.records import RawRecord
 RECORDS = 1_000
 """So many are enough for one transaction: above, a record gets hardly cheaper (docs/benchmarks.md)."""
 
-PAGES = 10
+PAGES = 20
 """No more than so many requests are made anew after a crash."""
 
 

@@ -196,7 +196,7 @@ class _CrmPull:
             removed = follow_removals(self._company, self._lease, self._crm, page.removals)
             saved = store.save_page(
                 self._lease, self._crm, request.stream, page.records, position, self._company.clock(),
-                keep_fields=paused, hands_on=True,
+                keep_fields=paused, expects_new=cursor is None, hands_on=True,
             )
             understand_page(
                 self._company, self._lease, self._normalizer, self._crm, request.stream, saved.handed_on,

@@ -8,22 +8,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.mapping.load import judging_fingerprint
+from connector.pipeline.approval import Held, ask_approval, limit_writes
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.definitions import begin_judging, draft_notices
+from connector.pipeline.desk import open_desk
 from connector.pipeline.drift import drift_notices
 from connector.pipeline.evaluate import Judged, evaluate, judge_dirty
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.links import remember_place
+from connector.pipeline.notify import NoticeReport, notify
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.sync_back import sync_back
 from connector.pipeline.understand import understand
 from connector.records import Change, ChangeKind
-from connector.store import ChangeState, Conflict, Lease, OutboxRow
+from connector.store import WAITING, ChangeState, Conflict, Lease, OutboxRow
 
-_UNFINISHED = (ChangeState.PLANNED, ChangeState.SENDING, ChangeState.RETRY)
+_REFUSED_TOLD = 20
+
+TOLD_AT_MOST = 1_000
+"""So many of those who became MQL a report names: it is kept in memory until the run ends, however large that is."""
 
 
 @dataclass
@@ -35,7 +41,9 @@ class RunReport:
             CRM that is missing must not be handed off by what the other one says.
         stopped: CRM -> why it could not be asked.
         waiting_count: People who were not judged because they have a record in a CRM that stopped.
-        handed_off: Everybody who became MQL in this run, in the order they were judged.
+        handed_off: Who became MQL in this run, in the order they were judged; the first `TOLD_AT_MOST`.
+        handed_off_count: How many became MQL.
+        held: Why nothing was written, when it would have been more than may be without approval; else None.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
         refused: Changes that were given up in this run.
         notices: What the one who configures should know; nothing went wrong.
@@ -43,6 +51,7 @@ class RunReport:
         outbox: CRM -> state -> how many changes wait in it after the run.
         calls: CRM -> how many calls the run took.
         removed: What became of removed records that no pull tells of.
+        told: What people were told outside the CRMs.
     """
 
     run_id: int
@@ -55,6 +64,8 @@ class RunReport:
     waiting_count: int = 0
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
+    handed_off_count: int = 0
+    held: Held | None = None
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     refused: list[OutboxRow] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -62,6 +73,7 @@ class RunReport:
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
     calls: dict[str, CallCount] = field(default_factory=dict)
     removed: RemovedReport = field(default_factory=RemovedReport)
+    told: NoticeReport = field(default_factory=NoticeReport)
 
     @property
     def problems(self) -> list[str]:
@@ -75,6 +87,8 @@ class RunReport:
         lines += [f"{c.crm} {c.stream}, removed records: {c.error}" for c in self.removed.counts if c.error]
         if self.waiting_count:
             lines.append(f"{self.waiting_count} people wait for {', '.join(self.stopped)}: they were not judged")
+        if self.held is not None:
+            lines += self.held.lines(self.company)
         if self.unread:
             lines.append(f"nobody was judged: not yet read once: {', '.join(self.unread)}")
         for crm, outcomes in self.outcomes.items():
@@ -85,24 +99,30 @@ class RunReport:
                 lines.append(f"{crm}: {waiting} change(s) did not get out yet; the next run tries again")
         lines += [
             f"{row.change.crm}: the {row.change.kind} about {row.change.record} is {row.state}: {row.reason}"
-            f"{self._remedy(row)}" for row in self.refused
+            f"{self._remedy(row)}" for row in self.refused[:_REFUSED_TOLD]
         ]
-        return lines
+        if (more := len(self.refused) - _REFUSED_TOLD) > 0:
+            lines.append(f"... and {more:,} more are refused: `mql outbox {self.company} --rejected` lists them")
+        return lines + self.told.problems
 
     def _remedy(self, row: OutboxRow) -> str:
+        if row.remedy:
+            return f" ({row.remedy})"
         names = row.change.fields if row.change.kind is ChangeKind.SCORE else ()
         return remedy_if_named(self.company, names, row.reason)
 
 
 def sync(
     company: Company, progress: Progress = no_progress, *, ask_all: bool = False, erase_all: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
+    approve_over: int | None = None, sleep: Callable[[float], None] = time.sleep,
 ) -> RunReport:
     """Pull, evaluate and write back; what a crash or a refusal leaves over, the next run finishes.
 
     Args:
         ask_all: Ask the streams too that were read a short time ago.
         erase_all: Erase what the CRMs say is erased however much it is.
+        approve_over: Write nothing when more changes than this wait to be written; see `pipeline.approval`. Without
+            one the setting counts.
 
     Raises:
         LeaseHeldError: Another run is at work for this company.
@@ -113,6 +133,7 @@ def sync(
         report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
         status, calls = "failed", call_counter(company)
         try:
+            limit = limit_writes(company, lease, approve_over)
             _require_fields_once(begin_judging(company), lease)
             company = begin_judging(company, lease)    # a file that cannot be used publishes nothing
             report.notices = draft_notices(company) + _first_load_notices(company, progress)
@@ -124,16 +145,25 @@ def sync(
             report.notices += drift_notices(company) + _refusals(report.pulled, report.stopped, report.unread)
             report.notices += report.removed.notices
             if not report.unread:
-                for batch in evaluate(company, lease, report.run_id, progress, report.stopped):
+                desk = open_desk(company)
+                for batch in evaluate(company, lease, report.run_id, desk, progress, report.stopped):
                     report.judged_count += len(batch.judged)
                     report.waiting_count += batch.waiting_count
-                    report.handed_off += [j for j in batch.judged if j.decision.hands_off]
+                    handed_off = [j for j in batch.judged if j.decision.hands_off]
+                    report.handed_off_count += len(handed_off)
+                    room = TOLD_AT_MOST - len(report.handed_off)
+                    report.handed_off += handed_off[:room]
+                report.notices += desk.notices
             save_calls(company)
-            report.outcomes = {crm: dict(n) for crm, n in sync_back(company, lease, progress, sleep=sleep).items()}
+            report.held = ask_approval(company, lease, limit)
+            if report.held is None:
+                outcomes = sync_back(company, lease, report.run_id, progress, sleep=sleep)
+                report.outcomes = {crm: dict(counts) for crm, counts in outcomes.items()}
+                report.told = notify(company, lease, report.run_id, progress)
             report.refused = store.read_refused(company.name, report.started_at)
             report.set_aside = store.find_conflicts(company.name)
-            report.outbox = store.outbox_counts(company.name, _UNFINISHED)
-            status = "done with problems" if report.problems else "done"
+            report.outbox = store.outbox_counts(company.name, WAITING)
+            status = "held" if report.held else "done with problems" if report.problems else "done"
         finally:
             report.finished_at, report.calls = company.clock(), calls()
             store.finish_run(report.run_id, status, _counts(report), report.finished_at)
@@ -173,8 +203,10 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         understand(company, lease, progress)
         unread = unread_streams(company)
         notices += drift_notices(company) + _refusals(pulled, stopped, unread) + removed.notices
-        batches = [] if unread else judge_dirty(company, lease, stopped)
+        desk = open_desk(company)
+        batches = [] if unread else judge_dirty(company, lease, desk, stopped)
         judged = [j for batch in batches for j in batch.judged if j.changes]
+        notices += desk.notices
         return Plan(company.name, pulled, unread, company.store.read_waiting(company.name), judged, stopped, notices)
 
 
@@ -228,7 +260,7 @@ def _counts(report: RunReport) -> dict[str, int]:
     return {
         "pulled": sum(c.new + c.changed for c in report.pulled),
         "judged": report.judged_count,
-        "handed_off": len(report.handed_off),
+        "handed_off": report.handed_off_count,
         **{f"{crm}_calls": count.sent for crm, count in report.calls.items()},
         **{f"{crm}_{outcome}": n for crm, counts in report.outcomes.items() for outcome, n in counts.items()},
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,13 +21,17 @@ from connector.errors import (
     RetryableError,
 )
 from connector.pipeline.company import Company, Progress, Step
-from connector.pipeline.differences import was_moved_by_sales
+from connector.pipeline.differences import check_before_sending
 from connector.records import Change, ChangeKind, Outcome, Receipt
-from connector.store import Lease, SentChange
+from connector.store import ANSWER_LOST, Lease, SentChange
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
+NOTES_AT_ONCE = 1_950
+"""Where a note whose answer was lost may still be carried out (`Adapter.lost_note_seconds`), so many leave at a time:
+from when they are marked as leaving, that time runs, and a large write takes longer than it. These are 26 requests of
+75, and one question of up to 2,500 ids before and after."""
+
 PAUSES = 3
 """How often one run waits for changes that may soon be tried again; what is left then is the next run's."""
 
@@ -39,17 +43,21 @@ _STOPPING = (FatalError, RetryableError, RejectedError)
 
 
 def sync_back(
-    company: Company, lease: Lease, progress: Progress, *, sleep: Callable[[float], None] = time.sleep
+    company: Company, lease: Lease, run_id: int, progress: Progress, *,
+    kinds: Collection[ChangeKind] = tuple(ChangeKind), sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Counter[str]]:
-    """Send every change that is due, and return CRM -> outcome -> how many.
+    """Send every change that is due, and return CRM -> outcome -> how many; the receipts name the run.
 
     Whatever waited before is tried again, but for what the CRM itself named a later time for. A CRM that refuses us
     (`stopped` among the outcomes) keeps its changes for the next run; the others go on.
+
+    Args:
+        kinds: Send these only.
     """
     normalizer = Normalizer(company.mapping)
     outcomes: dict[str, Counter[str]] = {}
     for crm, adapter in company.adapters.items():
-        delivery = _Delivery(company, lease, crm, adapter, normalizer, progress)
+        delivery = _Delivery(company, lease, run_id, crm, adapter, normalizer, kinds, progress)
         try:
             delivery.run(sleep)
         except _STOPPING as error:
@@ -59,22 +67,36 @@ def sync_back(
     return outcomes
 
 
+def settle(company: Company, lease: Lease, run_id: int, progress: Progress) -> None:
+    """Find out what became of every change whose answer was lost; sends nothing.
+
+    Raises:
+        ConnectorError: A CRM cannot be asked.
+    """
+    normalizer = Normalizer(company.mapping)
+    for crm, adapter in company.adapters.items():
+        delivery = _Delivery(company, lease, run_id, crm, adapter, normalizer, (), progress)
+        delivery.settle(company.store.read_sending(company.name, crm))
+
+
 @dataclass
 class _Delivery:
     """One run's write-back to one CRM; `outcomes` counts the receipts."""
 
     company: Company
     lease: Lease
+    run_id: int
     crm: str
     adapter: Adapter
     normalizer: Normalizer
+    kinds: Collection[ChangeKind]
     progress: Progress
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def run(self, sleep: Callable[[float], None]) -> None:
         """Settle what an earlier run left in doubt, then send; raises one of `_STOPPING`."""
         company, store = self.company, self.company.store
-        self._settle(store.read_sending(company.name, self.crm))
+        self.settle(store.read_sending(company.name, self.crm))
         store.make_retries_due(self.lease, self.crm, company.clock())
         self._send_due()
         for _ in range(PAUSES):
@@ -88,13 +110,31 @@ class _Delivery:
     def _send_due(self) -> None:
         """Send what is planned, and once what is due by now; what is refused again waits for the next pause."""
         company, store, started_at = self.company, self.company.store, self.company.clock()
-        while changes := store.claim_changes(self.lease, self.crm, BATCH, company.clock(), due_by=started_at):
+        while changes := store.claim_changes(
+            self.lease, self.crm, self.adapter.largest_write, company.clock(), due_by=started_at, run_id=self.run_id,
+            kinds=self.kinds,
+        ):
             with self._handed_back(changes, *_STOPPING):
-                left_alone = self._left_alone(changes)
-            self._save(left_alone)
-            answered = {receipt.idempotency_key for receipt in left_alone}
-            self._send([change for change in changes if change.idempotency_key not in answered])
+                checked = check_before_sending(company, self.normalizer, self.crm, changes)
+            self._save(checked.left_alone)
+            if checked.narrowed:
+                store.narrow_changes(self.lease, self.crm, checked.narrowed)
+            self._send_in_parts(checked.to_send)
             self.progress(Step("sync_back", self.crm, self.outcomes.total()))
+
+    def _send_in_parts(self, changes: Sequence[Change]) -> None:
+        """Send everything at once, but notes in groups where one whose answer is lost may land later."""
+        if not self.adapter.lost_note_seconds:
+            self._send(changes)
+            return
+        notes = [change for change in changes if change.kind is ChangeKind.NOTE]
+        with self._handed_back(notes, *_STOPPING):
+            self._send([change for change in changes if change.kind is not ChangeKind.NOTE])
+        for start in range(0, len(notes), NOTES_AT_ONCE):
+            group = notes[start : start + NOTES_AT_ONCE]
+            with self._handed_back(notes[start + NOTES_AT_ONCE :], *_STOPPING):
+                self.company.store.mark_sent(self.lease, self.crm, group, self.company.clock())
+                self._send(group)
 
     def _send(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -108,39 +148,17 @@ class _Delivery:
         self._save(receipts)
         doubtful = {r.idempotency_key for r in receipts if r.outcome is Outcome.UNKNOWN}
         at = self.company.clock()
-        self._settle([SentChange(c, at) for c in changes if c.idempotency_key in doubtful])
+        self.settle([SentChange(c, at) for c in changes if c.idempotency_key in doubtful])
 
-    def _left_alone(self, changes: Sequence[Change]) -> list[Receipt]:
-        """Return receipts for stages that must not be written: since they were planned, sales may have moved them."""
-        by_stream: dict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            if change.kind is ChangeKind.STAGE and self.normalizer.is_people(self.crm, change.record.stream):
-                by_stream[change.record.stream].append(change)
-        receipts = []
-        for stream, stages in by_stream.items():
-            remote_ids = sorted({change.record.remote_id for change in stages})
-            names = sorted({name for change in stages for name in change.fields})
-            current = self.adapter.read_back(stream, remote_ids, names)
-            for change in stages:
-                values = current.get(change.record.remote_id)
-                if values is None:
-                    continue  # it is gone: the CRM itself says so best
-                if all(values.get(name) == value for name, value in change.fields.items()):
-                    receipts.append(Receipt(change.idempotency_key, Outcome.UNCHANGED))
-                elif was_moved_by_sales(change, values, self.normalizer):
-                    receipts.append(
-                        Receipt(change.idempotency_key, Outcome.UNCHANGED, reason="sales moved it meanwhile")
-                    )
-        return receipts
-
-    def _settle(self, doubtful: Sequence[SentChange]) -> None:
+    def settle(self, doubtful: Sequence[SentChange]) -> None:
         """Find out what became of changes whose answer was lost: found ones are done, the others are sent again.
 
-        A field write is the same twice, so it is simply sent again; a task or a note only when it is not there. A
-        note that may still be on its way stays in doubt, for a later run.
+        A field write, and a mark on what is there, is the same twice, so it is simply sent again; what creates a
+        record only when it is not there. A note that may still be on its way stays in doubt, for a later run.
         """
-        created = [sent.change for sent in doubtful if sent.change.kind in (ChangeKind.TASK, ChangeKind.NOTE)]
-        found = self.adapter.look_up(created) if created else {}
+        if not doubtful:
+            return
+        found = self.adapter.look_up([sent.change for sent in doubtful])
         longest_way = timedelta(seconds=self.adapter.lost_note_seconds)
         at = self.company.clock()
         receipts = []
@@ -149,7 +167,10 @@ class _Delivery:
             if key in found:
                 receipts.append(Receipt(key, Outcome.DONE, remote_id=found[key]))
             elif change.kind is not ChangeKind.NOTE or at >= sent_at + longest_way:
-                receipts.append(Receipt(key, Outcome.RETRY, reason="the answer was lost"))
+                receipts.append(Receipt(key, Outcome.RETRY, reason=ANSWER_LOST))
+            elif at < sent_at:
+                # The clock was set back: nobody knows how long ago it left, so the whole time runs from now.
+                receipts.append(Receipt(key, Outcome.UNKNOWN, reason=ANSWER_LOST))
         self._save(receipts)
 
     @contextmanager

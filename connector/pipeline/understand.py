@@ -120,13 +120,13 @@ def _resolve(company: Company, lease: Lease, normalizer: Normalizer, records: Se
 def _gather(
     company: Company, normalizer: Normalizer, records: Sequence[StoredRecord], before: Iterable[Conflict]
 ) -> tuple[dict[str, Contact], dict[str, Contact], dict[str, str], set[Merge]]:
-    """Return all contacts that share a key, a person or a conflict with these records, and all merges among them.
+    """Return the traces of all that share a key, a person or a conflict with these records, and all merges among them.
 
-    Between the two: what was merged away, as it was last seen, and whose each key is.
+    Between the two: those of what was merged away, as it was last seen, and whose each key is.
     """
     store, name = company.store, company.name
     contacts = {
-        str(r.key): normalizer.contact(r.key, r.modified_at, r.payload)
+        str(r.key): normalizer.traces(r.key, r.modified_at, r.payload)
         for r in records if not r.is_gone and normalizer.is_people(r.key.crm, r.key.stream)
     }
     former: dict[str, Contact] = {}
@@ -149,7 +149,7 @@ def _gather(
         known |= {key: person_id for person_id, keys in own.items() for key in keys}
         neighbours = {key for keys in own.values() for key in keys}
         neighbours |= {record for c in store.find_conflicts_at(name, new) for record in c.records}
-        fresh = read_contacts(company, normalizer, neighbours - contacts.keys())
+        fresh = _read_traces(company, normalizer, neighbours - contacts.keys())
         contacts |= fresh
         touched |= neighbours.union(*map(_identity_keys, fresh.values()))
     return contacts, former, known, merges
@@ -174,19 +174,29 @@ def _identity_keys(contact: Contact) -> set[str]:
 
 def read_contacts(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> dict[str, Contact]:
     """Return the stored records of people among these keys, in our words, by key."""
+    rows = _read_people(company, normalizer, keys)
+    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
+
+
+def _read_traces(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> dict[str, Contact]:
+    """Return of the same records what tells whose they are."""
+    rows = _read_people(company, normalizer, keys)
+    return {str(row.key): normalizer.traces(row.key, row.modified_at, row.payload) for row in rows}
+
+
+def _read_people(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> list[StoredRecord]:
     named = [RecordKey.parse(key) for key in keys if not key.startswith("email:")]
     wanted = [key for key in named if normalizer.is_people(key.crm, key.stream)]
-    rows = company.store.read_records(company.name, wanted)
-    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
+    return company.store.read_records(company.name, wanted) if wanted else []
 
 
 def read_former_contacts(
     company: Company, normalizer: Normalizer, keys: Iterable[RecordKey],
 ) -> dict[str, Contact]:
-    """Return those of these records of people that were merged away, as their CRM last showed them, by key.
+    """Return what tells whose those of these records of people were that were merged away, by key.
 
-    Only whose they are may be read from them: everything else about the human stands in the record that goes on.
+    As their CRM last showed them. Everything else about the human stands in the record that goes on.
     """
     wanted = [key for key in keys if normalizer.is_people(key.crm, key.stream)]
     rows = company.store.read_merged_away(company.name, wanted) if wanted else []
-    return {str(row.key): normalizer.contact(row.key, row.modified_at, row.payload) for row in rows}
+    return {str(row.key): normalizer.traces(row.key, row.modified_at, row.payload) for row in rows}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from connector.core.texts import plain
+from connector.core.plain import plain
 from connector.mapping.definition import Definition, Matrix, Rule
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.reports.definition_example import Example, example_of

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from connector.core.texts import plain
+from connector.core.plain import plain
 from connector.core.words import number
 from connector.mapping.definition import Condition, Decay, Definition, Disqualifier, Group, Rule
 from connector.reports.definition_words import WHOLE, DefinitionWords, tell_conditions

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.core.lifecycle import HANDED_OFF
 from connector.core.shortfall import Shortfall, shortfall, unmet_rules
+from connector.core.waterfall import dormant_since
 from connector.errors import ConnectorError
 from connector.mapping.definition import Rule
 from connector.mapping.model import Mapping as CompanyMapping
 from connector.pipeline.company import Company
 from connector.pipeline.definitions import begin_judging
-from connector.pipeline.evaluate import Judged, look_at, read_owners, read_told
+from connector.pipeline.desk import open_desk
+from connector.pipeline.evaluate import Judged, look_at, read_told
 from connector.pipeline.links import read_links
 from connector.records import RecordKey
 from connector.reports.people import find_person
@@ -29,6 +32,7 @@ class Explanation:
         unmet: The rules that would give points and gave none, the most points first.
         pointless_count: How many things they did that give no points.
         ahead_count: How many are dated later than now.
+        dormant_since: Since when they, once handed off, have done nothing for too long; None when that is not so.
         links: `str(RecordKey)` of records and activity ids -> the address at which people see them, where one is known.
         handoffs: Stored decisions that made them an MQL, oldest first.
         writes: Every change in the outbox about them, oldest first.
@@ -43,6 +47,7 @@ class Explanation:
     ahead_count: int
     handoffs: tuple[DecisionRow, ...]
     writes: tuple[OutboxRow, ...]
+    dormant_since: datetime | None = None
     links: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,12 +64,14 @@ def explain(company: Company, name: str) -> Explanation:
     company = begin_judging(company)
     now = company.clock()
     person_id = require_person(company, name)
-    judged = look_at(company, [person_id], now, read_owners(company))
+    judged = look_at(company, [person_id], now, open_desk(company))
     if not judged:
         raise _nobody(company)
     score, definition = judged[0].decision.score, company.mapping.definition
     done = read_told(company, person_id)
     giving = {reason.evidence for reason in score.reasons if reason.occurred_at is not None}
+    decision = judged[0].decision
+    is_handed_off = HANDED_OFF in decision.obstacles
     sources = {one.activity_id: one.source for one in done if one.activity_id in giving}
     return Explanation(
         mapping=company.mapping, as_of=now, judged=judged[0], shortfall=shortfall(definition, score),
@@ -73,6 +80,7 @@ def explain(company: Company, name: str) -> Explanation:
         ahead_count=sum(one.occurred_at > now for one in done),
         handoffs=tuple(company.store.read_decisions(company.name, person_id)),
         writes=tuple(company.store.read_changes(company.name, person_id)),
+        dormant_since=dormant_since(decision.stages, done, company.mapping, now) if is_handed_off else None,
         links=_links(company, judged[0], sources),
     )
 

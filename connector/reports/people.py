@@ -14,7 +14,7 @@ from connector.mapping.model import Mapping
 from connector.pipeline.accounts import match_accounts
 from connector.pipeline.company import Company
 from connector.pipeline.understand import read_contacts
-from connector.records import Person
+from connector.records import Person, Stage
 from connector.store import Conflict, StoredRecord
 
 SEARCHED = ("email", "additional_emails", "last_name", "first_name", "company_name")
@@ -35,12 +35,14 @@ class PersonEntry:
     """One person, and all that they go by.
 
     Attributes:
+        stage: Where they stand, as they were last judged; before that as the CRMs have it.
         points: As they were last judged; None when they never were.
         aliases: Ids of people who turned out to be this one.
         former: Keys of records and addresses that no record of theirs has now, by which they are found all the same.
     """
 
     person: Person
+    stage: Stage
     points: float | None
     aliases: tuple[str, ...]
     former: tuple[str, ...]
@@ -104,12 +106,14 @@ def _describe(company: Company, person_ids: list[str]) -> Iterator[PersonEntry]:
     records = {i: [contacts[key] for key in own if key in contacts] for i, own in keys.items()}
     accounts = match_accounts(company, normalizer, records)
     points, aliases = store.get_points(name, person_ids), store.get_aliases(name, person_ids)
+    stages = store.get_stages(name, person_ids)
     for person_id in person_ids:
         if theirs := records.get(person_id):
             person = assemble(person_id, theirs, company.mapping, accounts.get(person_id))
             present = {*(str(c.key) for c in theirs), *(f"email:{email}" for email in person.emails)}
             former = tuple(key for key in keys[person_id] if key not in present)
-            yield PersonEntry(person, points.get(person_id), tuple(aliases.get(person_id, ())), former)
+            stage = stages.get(person_id, person.stage)
+            yield PersonEntry(person, stage, points.get(person_id), tuple(aliases.get(person_id, ())), former)
 
 
 def _search(company: Company, text: str) -> Iterator[str]:

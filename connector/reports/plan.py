@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.core.texts import plain
+from connector.core.plain import plain
 from connector.core.words import number, words_of
 from connector.mapping.model import Mapping
 from connector.pipeline.evaluate import Judged

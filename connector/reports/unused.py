@@ -1,4 +1,4 @@
-"""What a mapping names that nothing stored has: patterns that match no record, a fallback owner who is none."""
+"""What a mapping names that nothing stored has: patterns that match no record, owners who are none."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from connector.core.normalize import fold, matcher, text_of
 from connector.mapping.model import ActivityMapping
 from connector.pipeline.company import Company
-from connector.pipeline.evaluate import read_owners
+from connector.pipeline.owners import read_owners
 
 _REMEMBERED = 100_000
 """So many values are remembered as looked at: forms and types are few, subjects of tasks are not."""
 
 
 def unused_names(company: Company) -> list[str]:
-    """Return one line for each pattern and each fallback owner that nothing stored answers to; asks the store only.
+    """Return one line for each pattern and each owner by address that nothing stored answers to; asks the store only.
 
-    A stream of which nothing is stored says nothing about its patterns.
+    A stream of which nothing is stored says nothing about its patterns, nor about who owns records.
     """
-    return [*_unused_patterns(company), *_missing_fallbacks(company)]
+    return [*_unused_patterns(company), *_missing_owners(company)]
 
 
 def _unused_patterns(company: Company) -> Iterator[str]:
@@ -63,14 +63,14 @@ def _unmatched(
     return list(waiting), record_count
 
 
-def _missing_fallbacks(company: Company) -> Iterator[str]:
+def _missing_owners(company: Company) -> Iterator[str]:
     directories = read_owners(company)
-    for crm, part in company.mapping.crm.items():
-        owners = part.owners
-        if owners is None or not owners.fallback_email or directories[crm].fallback_id:
-            continue
-        if company.store.read_stream(company.name, crm, owners.stream):
-            yield (
-                f"{company.mapping_file}: crm.{crm}.owners.fallback_email: nobody active of {owners.stream} has this "
-                "address, so an MQL without an owner stays unassigned"
-            )
+    if not any(directory.emails for directory in directories.values()):
+        return
+    for number, rule in enumerate(company.mapping.handoff.owners, 1):
+        for email in rule.emails:
+            if not any(directory.find(fold(email)) for directory in directories.values()):
+                yield (
+                    f"{company.mapping_file}: handoff.owners[{number}].emails: {email!r} is an active owner in no CRM, "
+                    "so nothing is given to them"
+                )

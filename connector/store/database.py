@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, bindparam, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from connector.errors import ConfigError, LeaseLostError, StoreError
@@ -25,6 +25,9 @@ REVISIONS = ("0001",)
 """Every schema version this program knows, oldest first; the last one is what it works with."""
 
 _BUSY_SECONDS = 30
+
+# Asked by every transaction that writes, and so built once.
+_NOW_HELD = select(leases.c.holder, leases.c.token).where(leases.c.company == bindparam("company"))
 _VERSION_TABLE = "alembic_version"
 
 _REMEDIES = {
@@ -86,9 +89,7 @@ def check_lease(connection: Connection, lease: Lease) -> None:
     Raises:
         LeaseLostError: It is not.
     """
-    now_held = connection.execute(
-        select(leases.c.holder, leases.c.token).where(leases.c.company == lease.company)
-    ).one_or_none()
+    now_held = connection.execute(_NOW_HELD, {"company": lease.company}).one_or_none()
     if now_held is None or tuple(now_held) != (lease.holder, lease.token):
         raise LeaseLostError(
             f"company {lease.company}: {lease.holder} no longer holds the lease",

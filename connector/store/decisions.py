@@ -11,15 +11,21 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, exists, literal_column, or_, select
 
 from connector.core.lifecycle import PersonState, next_state
-from connector.records import Change, ChangeKind, Decision, Stage
+from connector.core.owners import Assignment
+from connector.core.triggers import Firing
+from connector.records import Change, Decision, Notice, Stage
+from connector.store.assignments import insert_assignments
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_decision, dump_json, dump_score, load_decision, load_json, load_score
 from connector.store.database import Database
+from connector.store.firings import insert_firings
 from connector.store.instants import to_micros
+from connector.store.notices import insert_notices
 from connector.store.people import mark_dirty
-from connector.store.planning import LATEST_WINS, WITHDRAWN, plan_changes
-from connector.store.rows import ChangeState, DecisionRow, Handoff, Lease, PersonRow
+from connector.store.planning import HANDOFF_KINDS, LATEST_WINS, WITHDRAWN, plan_changes, take_out_overtaken
+from connector.store.rows import ChangeState, Decided, DecisionRow, Handoff, Lease, PersonRow
 from connector.store.schema import decisions, outbox, person_keys, persons
+from connector.store.stages import read_entries, replace_entries
 
 _HANDOFF = "handoff"
 _DECISION_COLUMNS = (
@@ -27,7 +33,7 @@ _DECISION_COLUMNS = (
 )
 _PERSON_COLUMNS = (
     "company", "person_id", "cycle", "stage", "handed_off_at", "recycled_at", "qualified_at", "qualified_by",
-    "look_again_at", "score_points", "score", "definition", "scored_at", "summary", "dirty",
+    "sent_back_at", "look_again_at", "score_points", "score", "definition", "scored_at", "summary", "dirty",
 )
 _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _PERSON_COLUMNS[2:]
@@ -35,13 +41,9 @@ _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
 
 _STATE = (
     persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
-    persons.c.qualified_by,
+    persons.c.qualified_by, persons.c.sent_back_at,
 )
 _CLEAN = "UPDATE persons SET dirty = 0, look_again_at = NULL WHERE company = ? AND person_id = ? AND dirty_version = ?"
-
-Decided = tuple[Decision, Sequence[Change], Mapping[str, Any]]
-"""A decision, its changes, and a summary of the person for those who ask (plain JSON values)."""
-
 
 class DecisionsStore(Database):
     """Decisions about people, and what is remembered of each person between runs."""
@@ -84,7 +86,7 @@ class DecisionsStore(Database):
             outbox.c.person_id, outbox.c.cycle, outbox.c.crm, outbox.c.kind, outbox.c.state, outbox.c.reason,
         ).where(
             outbox.c.company == company, outbox.c.person_id.in_(each_of(wanted)),
-            outbox.c.kind.in_([ChangeKind.STAGE.value, ChangeKind.TASK.value, ChangeKind.NOTE.value]),
+            outbox.c.kind.in_(sorted(HANDOFF_KINDS)),
         )
         with self._reading() as connection:
             newest = {row.person_id: load_decision(row.decision) for row in connection.execute(made)}
@@ -124,28 +126,51 @@ class DecisionsStore(Database):
         )
         with self._reading() as connection:
             known = {row.person_id: _to_state(row) for row in connection.execute(query)}
-        return {person_id: known.get(person_id, PersonState()) for person_id in wanted}
+            entries = read_entries(connection, company, wanted)
+        return {
+            person_id: replace(known.get(person_id, PersonState()), stages=entries.get(person_id, ()))
+            for person_id in wanted
+        }
+
+    def read_handoffs(self, company: str, person_ids: Iterable[str]) -> dict[str, list[Decision]]:
+        """Person id -> their handoffs, one a cycle, the oldest first; those without one are left out."""
+        query = select(decisions.c.person_id, decisions.c.decision).where(
+            decisions.c.company == company, decisions.c.kind == _HANDOFF,
+            decisions.c.person_id.in_(each_of(person_ids)),
+        ).order_by(decisions.c.cycle)
+        found: dict[str, list[Decision]] = defaultdict(list)
+        with self._reading() as connection:
+            for person_id, decision in connection.execute(query):
+                found[person_id].append(load_decision(decision))
+        return dict(found)
 
     def save_decisions(
         self, lease: Lease, decided: Sequence[Decided], run_id: int, at: datetime, *, looked_at: Collection[str] = (),
         cancelled: Sequence[Change] = (),
     ) -> None:
-        """Keep decisions, their changes in the outbox, and each person's next state, all or nothing.
+        """Keep decisions with all that follows from them, and each person's next state, all or nothing.
 
-        A handoff is kept once per person and cycle: of a second one neither decision nor task nor note is kept. A
-        person who became dirty again since `read_dirty` stays dirty. One who was merged away meanwhile is left out:
-        the one who goes on is dirty. Those `looked_at` without a decision (nothing of theirs is left) are clean,
-        if `read_dirty` gave them. What is `cancelled` is not needed: see `plan_changes`.
+        Somebody's stages by this decision replace all former ones. A handoff is kept once per person and cycle: of a
+        second one neither decision nor task nor note nor turn nor notice is kept. A person who became dirty again since
+        `read_dirty` stays dirty. One who was merged away meanwhile is left out: the one who goes on is dirty. Those
+        `looked_at` without a decision (nothing of theirs is left) are clean, if `read_dirty` gave them. What is
+        `cancelled` is not needed: see `plan_changes`.
         """
         company = lease.company
-        ids = [decision.person_id for decision, _, _ in decided]
+        decided = [Decided(*one) for one in decided]
+        ids = [one.decision.person_id for one in decided]
         with self._writing(lease) as connection:
             known = _read_persons(connection, company, ids)
             handed_off = _read_handoffs(connection, company, ids)
             person_rows: list[tuple[Any, ...]] = []
             handoffs: list[Decision] = []
             changes: list[Change] = []
-            for decision, planned, summary in decided:
+            entries: list[Decision] = []
+            notices: list[Notice] = []
+            assignments: list[Assignment] = []
+            firings: list[Firing] = []
+            for one in decided:
+                decision = one.decision
                 row = known.get(decision.person_id)
                 if row is not None and row.merged_into is not None:
                     continue
@@ -154,15 +179,26 @@ class DecisionsStore(Database):
                 if hands_off:
                     handoffs.append(decision)
                     handed_off.add((decision.person_id, decision.cycle))
+                entries.append(decision)
                 state = next_state(state, replace(decision, hands_off=hands_off))
                 dirty = int(row is not None and self._is_newly_dirty(company, row))
-                person_rows.append(_to_person_row(company, decision, state, summary, dirty))
-                changes += [c for c in planned if c.kind in LATEST_WINS or hands_off or not decision.hands_off]
+                person_rows.append(_to_person_row(company, decision, state, one.summary, dirty))
+                firings += one.firings
+                is_whole = hands_off or not decision.hands_off
+                changes += [change for change in one.changes if change.kind in LATEST_WINS or is_whole]
+                if is_whole:
+                    notices += one.notices
+                    assignments += one.assignments
             insert_rows(
                 connection, decisions, _DECISION_COLUMNS, [_to_handoff_row(company, d, run_id) for d in handoffs],
             )
             insert_rows(connection, persons, _PERSON_COLUMNS, person_rows, _REPLACE_PERSON)
+            replace_entries(connection, company, entries)
+            take_out_overtaken(connection, company, entries, at)
             plan_changes(connection, company, changes, run_id, at, cancelled=cancelled)
+            insert_assignments(connection, company, assignments)
+            insert_firings(connection, company, firings)
+            insert_notices(connection, company, notices, run_id, at)
             run_for_rows(connection, _CLEAN, self._undecided(company, looked_at, ids))
         for person_id in (*ids, *looked_at):
             self._read_versions.pop((company, person_id), None)
@@ -226,7 +262,7 @@ def _hands_off_now(decision: Decision, state: PersonState, handed_off: set[tuple
 def _to_state(row: Row[*tuple[Any, ...]]) -> PersonState:
     return PersonState(
         row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at, row.recycled_at, row.qualified_at,
-        row.qualified_by,
+        row.qualified_by, row.sent_back_at,
     )
 
 
@@ -248,6 +284,6 @@ def _to_person_row(
     return (
         company, decision.person_id, state.cycle, None if state.stage is None else state.stage.value,
         _micros(state.handed_off_at), _micros(state.recycled_at), _micros(state.qualified_at), state.qualified_by,
-        _micros(decision.look_again_at), score.total_points, dump_score(score), score.definition,
-        to_micros(score.as_of), dump_json(dict(summary)), dirty,
+        _micros(state.sent_back_at), _micros(decision.look_again_at), score.total_points, dump_score(score),
+        score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
     )

@@ -29,10 +29,13 @@ from connector.store.codec import (
     load_score,
 )
 from connector.store.database import Database
+from connector.store.firings import empty_firings
 from connector.store.instants import to_micros
 from connector.store.merging import follow_merges
+from connector.store.notices import empty_notices
 from connector.store.people import forget_conflicts, mark_dirty
-from connector.store.planning import SET_CHANGE, UNSENT, WITHDRAWN
+from connector.store.planning import SET_CHANGE, UNDOING, UNSENT, WITHDRAWN
+from connector.store.receipts import empty_receipts
 from connector.store.records import GONE, forget_notes
 from connector.store.rows import ChangeState, Lease
 from connector.store.schema import (
@@ -57,7 +60,7 @@ _ENTOMB = f"""
 _FORGET_VERSIONS = f"DELETE FROM record_versions {_THIS_RECORD}"  # noqa: S608
 _SET_LINKS = f"UPDATE records SET links = ? {_THIS_RECORD}"  # noqa: S608
 _EMPTY_CHANGE = """
-    UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL,
+    UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL, told = '',
         updated_at = CASE state WHEN ? THEN updated_at ELSE ? END, state = ?, reason = ?, next_attempt_at = NULL,
         not_before = NULL
     WHERE company = ? AND crm = ? AND idempotency_key = ?
@@ -190,6 +193,11 @@ class ErasingStore(Database):
             _empty_people(connection, company, erasing.emptied)
             _lessen_people(connection, company, erasing.lessened, forgotten_ids)
             _empty_changes(connection, company, crm, erasing, stamp)
+            empty_notices(
+                connection, company, _with_merged(connection, company, erasing.emptied),
+                _with_merged(connection, company, erasing.lessened), at,
+            )
+            empty_firings(connection, company, _with_merged(connection, company, erasing.emptied), forgotten_ids)
             mark_dirty(connection, company, each_of([*erasing.lessened, *erasing.emptied]))
             # Whoever had them gives them up as with any removed record.
             insert_rows(
@@ -306,11 +314,13 @@ def _lessen_people(
 def _empty_changes(connection: Connection, company: str, crm: str, erasing: Erasing, stamp: int) -> None:
     columns = (outbox.c.crm, outbox.c.idempotency_key, outbox.c.change, outbox.c.state, outbox.c.reason)
     everybody = [*erasing.emptied, *erasing.lessened]
+    with_merged = _with_merged(connection, company, erasing.emptied)
+    empty_receipts(connection, company, crm, map(str, erasing.records), with_merged)
     emptied = {
         (row.crm, row.idempotency_key): row
         for which in (
             (outbox.c.crm == crm, outbox.c.record.in_(each_of(map(str, erasing.records)))),
-            (outbox.c.person_id.in_(each_of(_with_merged(connection, company, erasing.emptied))),),
+            (outbox.c.person_id.in_(each_of(with_merged)),),
         )
         for row in connection.execute(select(*columns).where(outbox.c.company == company, *which))
     }
@@ -325,8 +335,8 @@ def _empty_changes(connection: Connection, company: str, crm: str, erasing: Eras
     }
     for place, (row, change) in texts.items():
         document = change.document
-        if document is None:
-            continue
+        if document is None or change.kind in UNDOING:
+            continue    # the mark that undoing puts before a title tells of nobody
         if row.state == ChangeState.SENDING:
             run_for_rows(connection, _MARK_SENDING, [(WITHDRAWN, company, *place)])
             document = replace(document, sections=())

@@ -12,10 +12,15 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
 from connector.core.lifecycle import PersonState
 from connector.records import ChangeKind, Stage
+from connector.store.assignments import move_assignments
 from connector.store.bulk import insert_rows
-from connector.store.planning import UNSENT
+from connector.store.firings import move_firings
+from connector.store.notices import move_notices
+from connector.store.planning import HANDOFF_KINDS, UNDOING, UNSENT
+from connector.store.receipts import move_receipts
 from connector.store.rows import ChangeState
 from connector.store.schema import decisions, outbox, person_keys, persons
+from connector.store.stages import move_entries
 
 SENT = frozenset({ChangeState.SENDING, ChangeState.DONE, ChangeState.UNCHANGED})
 """The states of a change that reached its CRM, or may have."""
@@ -45,6 +50,11 @@ def merge_person(connection: Connection, company: str, loser: str, winner: str) 
         update(person_keys).where(person_keys.c.company == company, person_keys.c.person_id == loser)
         .values(person_id=winner)
     )
+    move_assignments(connection, company, loser, winner)
+    move_receipts(connection, company, loser, winner)
+    move_notices(connection, company, loser, winner)
+    move_firings(connection, company, loser, winner)
+    move_entries(connection, company, loser, winner)
     handed_off_alone = _move_decisions(connection, company, loser, winner)
     _move_changes(connection, company, loser, winner, handed_off_alone)
     return winner
@@ -56,7 +66,7 @@ def join_state(connection: Connection, company: str, other: str, person_id: str)
     connection.execute(
         update(persons).where(persons.c.company == company, persons.c.person_id == person_id).values(
             cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at, recycled_at=state.recycled_at,
-            qualified_at=state.qualified_at, qualified_by=state.qualified_by,
+            qualified_at=state.qualified_at, qualified_by=state.qualified_by, sent_back_at=state.sent_back_at,
         )
     )
 
@@ -75,7 +85,7 @@ def _merged_into(connection: Connection, company: str, person_id: str) -> str | 
 def _read_state(connection: Connection, company: str, person_id: str) -> PersonState:
     query = select(
         persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
-        persons.c.qualified_by,
+        persons.c.qualified_by, persons.c.sent_back_at,
     ).where(persons.c.company == company, persons.c.person_id == person_id)
     cycle, stage, *rest = connection.execute(query).one()
     return PersonState(cycle, Stage(stage) if stage else None, *rest)
@@ -88,8 +98,8 @@ def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
     since = handed_off_at or _LONG_AGO
     recycled = [s.recycled_at for s in (winner, loser) if s.recycled_at and s.recycled_at > since]
     return PersonState(
-        further.cycle, further.stage or winner.stage or loser.stage, handed_off_at, max(recycled, default=None),
-        further.qualified_at, further.qualified_by,
+        further.cycle, further.stage, handed_off_at, max(recycled, default=None),
+        further.qualified_at, further.qualified_by, further.sent_back_at,
     )
 
 
@@ -120,7 +130,8 @@ def _move_changes(
     """Give the winner the loser's changes, so that what was planned for both in one cycle is written once.
 
     What one of them has sent goes before what the other has not. Of two unsent ones the winner's stays, but for the
-    score of a handoff that only the loser had: the winner's tells nothing of it.
+    score of a handoff that only the loser had: the winner's tells nothing of it. What undoes a run is about what that
+    run wrote, for each of them.
     """
     others = outbox.alias()
     same = and_(
@@ -130,13 +141,13 @@ def _move_changes(
     of_loser = and_(outbox.c.company == company, outbox.c.person_id == loser)
     of_winner = and_(outbox.c.company == company, outbox.c.person_id == winner)
     is_unsent = outbox.c.state.in_(sorted(UNSENT))
-    is_handoff = outbox.c.kind.in_([ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE])
+    is_handoff = outbox.c.kind.in_(sorted(HANDOFF_KINDS))
     connection.execute(delete(outbox).where(
         of_winner, is_unsent, is_handoff,
         exists().where(same, others.c.person_id == loser, others.c.state.in_(sorted(SENT))),
     ))
     is_twin = and_(
-        of_loser, is_unsent,
+        of_loser, is_unsent, outbox.c.kind.not_in(sorted(UNDOING)),
         exists().where(same, others.c.person_id == winner, others.c.state.in_(sorted(UNSENT | SENT))),
     )
     if handed_off_alone:

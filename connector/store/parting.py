@@ -10,15 +10,16 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
-from connector.records import ChangeKind
 from connector.store.bulk import each_of, run_for_rows
+from connector.store.firings import part_firings
 from connector.store.merging import SENT, follow_merges, join_state
-from connector.store.planning import UNSENT
+from connector.store.notices import drop_baseless_notices
+from connector.store.planning import HANDOFF_KINDS, UNDOING, UNSENT
+from connector.store.receipts import part_receipts
 from connector.store.rows import ChangeState
 from connector.store.schema import outbox
 
 _PARTED = "its record turned out to be another person's"
-_HANDS_OFF = frozenset({ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE})
 
 _DROP = "DELETE FROM outbox WHERE company = ? AND crm = ? AND idempotency_key = ?"
 _LAY_ASIDE = """
@@ -51,12 +52,15 @@ def part_people(
     for person_id, keys in after.items():
         for key in keys:
             former = before.get(key, person_id)
-            if former != person_id and not key.startswith("email:"):
+            if former != person_id:
                 moved[key] = (former, person_id)
     goes_on = {former: follow_merges(connection, company, former) for former, _ in moved.values()}
-    parted = {key: (goes_on[former], now) for key, (former, now) in moved.items() if goes_on[former] != now}
+    told_apart = {key: (goes_on[former], now) for key, (former, now) in moved.items() if goes_on[former] != now}
+    part_firings(connection, company, told_apart)
+    parted = {key: people for key, people in told_apart.items() if not key.startswith("email:")}
     if not parted:
         return
+    part_receipts(connection, company, parted)
     columns = (
         outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.record, outbox.c.state,
         outbox.c.written, outbox.c.replacement,
@@ -65,18 +69,19 @@ def part_people(
         outbox.c.company == company, outbox.c.crm.in_(each_of({key.partition(":")[0] for key in parted})),
         outbox.c.record.in_(each_of(parted)),
     )).all()
-    handed_on = {row.record for row in rows if row.kind in _HANDS_OFF and row.state in SENT}
+    handed_on = {row.record for row in rows if row.kind in HANDOFF_KINDS and row.state in SENT}
     for former, now in sorted({parted[record] for record in handed_on}):
         join_state(connection, company, former, now)
     # Half a handoff is completed: sales has the note already, or may have.
     kept_back = [row for row in rows if row.record not in handed_on and row.person_id != parted[row.record][1]]
-    unsent = [row for row in kept_back if row.state in UNSENT]
+    unsent = [row for row in kept_back if row.state in UNSENT and row.kind not in UNDOING]
     run_for_rows(connection, _DROP, [
         (company, row.crm, row.idempotency_key) for row in unsent if row.written is None
     ])
     run_for_rows(connection, _LAY_ASIDE, [
         (_PARTED, company, row.crm, row.idempotency_key) for row in unsent if row.written is not None
     ])
+    drop_baseless_notices(connection, company, {row.person_id for row in unsent if row.kind in HANDOFF_KINDS})
     run_for_rows(connection, _STOP_WAITING, [
         (company, row.crm, row.idempotency_key) for row in kept_back
         if row.state == ChangeState.SENDING and row.replacement is not None

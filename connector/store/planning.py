@@ -1,7 +1,9 @@
 """Put changes into the outbox: what replaces what, and what of an older change still has to reach the CRM.
 
 Of stages and scores only the newest matters, and that for each record: a change that is planned takes in the fields
-of every older one to the same record that has not got out. A task or a note is written exactly once.
+of every older one to the same record that has not got out. Everything else is written exactly once under its key: a
+recycling, a lead, a task, a note, and what undoes a run. A handoff takes out an unsent recycling of an earlier cycle;
+a recycling takes out what is unsent of its own cycle's handoff.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
-from connector.records import Change, ChangeKind, RecordKey
+from connector.records import Change, ChangeKind, Decision, RecordKey
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_change, load_change
 from connector.store.instants import to_micros
@@ -24,6 +26,12 @@ from connector.store.schema import outbox
 LATEST_WINS = frozenset({ChangeKind.STAGE, ChangeKind.SCORE})
 """The kinds of which only the newest matters; of the others each is written exactly once."""
 
+HANDOFF_KINDS = frozenset({ChangeKind.STAGE, ChangeKind.LEAD, ChangeKind.TASK, ChangeKind.NOTE})
+"""What belongs to the handoff of one cycle and to nothing else."""
+
+UNDOING = frozenset({ChangeKind.RESTORE, ChangeKind.CLOSE_TASK, ChangeKind.MARK_NOTE})
+"""What undoes a run: it is about what that run wrote there, whoever's it has become."""
+
 UNSENT = frozenset({ChangeState.PLANNED, ChangeState.RETRY})
 """The states of a change that is still to be sent."""
 
@@ -31,6 +39,12 @@ _OPEN = UNSENT | {ChangeState.SENDING, ChangeState.DEAD}
 
 SUPERSEDED = "a newer change took its place"
 WITHDRAWN = "a record it is about or tells of was removed from its CRM"
+SENT_BACK = "they were sent back to nurturing before it was written"
+HANDED_OFF_AGAIN = "they were handed off again before it was written"
+UNDONE = "its run was undone before it was written"
+OVERTAKEN = (SENT_BACK, HANDED_OFF_AGAIN, UNDONE)
+"""Why a later decision, or undoing, took a change out; one that is under way then is not sent a second time."""
+
 _CANCELLED = "the CRM has these values already"
 
 _COLUMNS = (
@@ -39,14 +53,16 @@ _COLUMNS = (
 )
 _ANEW = """
     person_id = excluded.person_id, record = excluded.record, change = excluded.change, state = 'planned',
-    attempts = 0, next_attempt_at = NULL, not_before = NULL, reason = '', remote_id = '', run_id = excluded.run_id,
-    planned_at = excluded.planned_at, updated_at = excluded.updated_at
+    attempts = 0, next_attempt_at = NULL, not_before = NULL, reason = '', told = '', remedy = '', remote_id = '',
+    run_id = excluded.run_id, planned_at = excluded.planned_at, updated_at = excluded.updated_at
 """
 _PLAN_FIELDS = f"""
     ON CONFLICT (company, crm, idempotency_key) DO UPDATE SET {_ANEW},
         written = CASE WHEN outbox.record = excluded.record THEN outbox.written END
     WHERE outbox.state <> 'sending'
 """
+# What was restored once may be changed and restored again.
+_PLAN_RESTORING = f"ON CONFLICT (company, crm, idempotency_key) DO UPDATE SET {_ANEW} WHERE outbox.state <> 'sending'"
 # Refused for one record (it was converted or deleted meanwhile), it may still be made for another; withdrawn with
 # its record, it may be made again when that comes back.
 _PLAN_ONCE = f"""
@@ -59,8 +75,8 @@ _WAIT_BEHIND = """
 """
 _PLAN_REPLACEMENT = """
     UPDATE outbox SET written = CASE WHEN record = ? THEN written END, record = ?, change = ?, state = 'planned',
-        attempts = 0, next_attempt_at = NULL, not_before = NULL, reason = '', run_id = replacement_run_id,
-        planned_at = ?, replacement = NULL, replacement_run_id = NULL
+        attempts = 0, next_attempt_at = NULL, not_before = NULL, reason = '', told = '', remedy = '',
+        run_id = replacement_run_id, planned_at = ?, replacement = NULL, replacement_run_id = NULL
     WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
 SET_CHANGE = "UPDATE outbox SET change = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
@@ -75,6 +91,12 @@ _SUPERSEDE = """
         SELECT 1 FROM outbox AS newer WHERE newer.company = outbox.company AND newer.crm = outbox.crm
             AND newer.record = outbox.record AND newer.kind = outbox.kind AND newer.planned_at > outbox.planned_at
     )
+"""
+_OVERTAKE = """
+    UPDATE outbox SET reason = ?, replacement = NULL, replacement_run_id = NULL, next_attempt_at = NULL,
+        not_before = NULL, updated_at = CASE state WHEN 'sending' THEN updated_at ELSE ? END,
+        state = CASE state WHEN 'sending' THEN 'sending' ELSE 'unchanged' END
+    WHERE company = ? AND crm = ? AND idempotency_key = ?
 """
 _PRIORITIES = {kind: rank for rank, kind in enumerate(ChangeKind)}
 
@@ -122,9 +144,9 @@ def plan_changes(
 ) -> None:
     """Put changes into the outbox in the caller's transaction.
 
-    A task or a note that is there already stays as it is, unless it was refused for another record. A stage or a score
-    takes the place of every older one to its record, and takes over those of their fields that it does not have itself
-    and that did not get out. While the older one of its own key is being sent, it waits for that one's answer.
+    What is written once and is there already stays as it is, unless it was refused for another record. A stage or a
+    score takes the place of every older one to its record, and takes over those of their fields that it does not have
+    itself and that did not get out. While the older one of its own key is being sent, it waits for that one's answer.
 
     Args:
         cancelled: Field writes that are not needed: the CRM has the values of their `fields`. These fields are taken
@@ -150,11 +172,67 @@ def plan_changes(
             waiting.append((dump_change(merged), run_id, *own.place))
         else:
             latest_wins.append(merge_fields(own.change, merged) if own else merged)
-    once_only = [change for change in planned if change.kind not in LATEST_WINS]
+    restoring = [change for change in planned if change.kind is ChangeKind.RESTORE]
+    once_only = [change for change in planned if change.kind not in LATEST_WINS | {ChangeKind.RESTORE}]
     _put_away(connection, superseded, SUPERSEDED, stamp)
     run_for_rows(connection, _WAIT_BEHIND, waiting)
-    for rows, on_conflict in ((latest_wins, _PLAN_FIELDS), (once_only, _PLAN_ONCE)):
+    for rows, on_conflict in (
+        (latest_wins, _PLAN_FIELDS), (restoring, _PLAN_RESTORING), (once_only, _PLAN_ONCE),
+    ):
         insert_rows(connection, outbox, _COLUMNS, [_to_row(company, c, run_id, stamp) for c in rows], on_conflict)
+
+
+def take_out_overtaken(connection: Connection, company: str, decisions: Sequence[Decision], at: datetime) -> None:
+    """Take out, in the caller's transaction, unsent changes that these decisions make pointless.
+
+    A handoff takes out the recyclings of earlier cycles; a recycling takes out the stage, the lead, the task and the
+    note of its cycle and of earlier ones. They stay in the outbox, `unchanged`, with the reason. One that is under way
+    is only marked: it is not sent again when its answer says that nothing was written.
+    """
+    handed_off = {one.person_id: one.cycle for one in decisions if one.hands_off}
+    sent_back = {one.person_id: one.cycle for one in decisions if one.recycles}
+    if not handed_off and not sent_back:
+        return
+    columns = (
+        outbox.c.company, outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.cycle,
+    )
+    rows = connection.execute(select(*columns).where(
+        outbox.c.company == company, outbox.c.person_id.in_(each_of({*handed_off, *sent_back})),
+        outbox.c.kind.in_(sorted(HANDOFF_KINDS | {ChangeKind.RECYCLE})),
+        outbox.c.state.in_(sorted(UNSENT | {ChangeState.SENDING})),
+    )).all()
+    stamp = to_micros(at)
+    run_for_rows(connection, _OVERTAKE, [
+        (HANDED_OFF_AGAIN, stamp, *_place(row)) for row in rows
+        if row.kind == ChangeKind.RECYCLE and row.cycle < handed_off.get(row.person_id, 0)
+    ] + [
+        (SENT_BACK, stamp, *_place(row)) for row in rows
+        if row.kind != ChangeKind.RECYCLE and row.cycle <= sent_back.get(row.person_id, 0)
+    ])
+
+
+def take_out_undone(
+    connection: Connection, company: str, run_id: int, taken_back: Collection[tuple[str, int]], at: datetime,
+) -> None:
+    """Take out, in the caller's transaction, what an undone run left unsent or refused.
+
+    They stay in the outbox, `unchanged`, with the reason; one that is under way is not sent a second time.
+
+    Args:
+        taken_back: Person and cycle of handoffs: nothing more of these is written either, whichever run planned it.
+    """
+    rows = connection.execute(select(
+        outbox.c.company, outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.cycle,
+        outbox.c.run_id,
+    ).where(
+        outbox.c.company == company, outbox.c.state.in_(sorted(_OPEN | {ChangeState.REJECTED})),
+        outbox.c.reason != WITHDRAWN,
+        or_(outbox.c.run_id == run_id, outbox.c.person_id.in_(each_of({person_id for person_id, _ in taken_back}))),
+    )).all()
+    run_for_rows(connection, _OVERTAKE, [
+        (UNDONE, to_micros(at), *_place(row)) for row in rows
+        if row.run_id == run_id or (row.kind in HANDOFF_KINDS and (row.person_id, row.cycle) in taken_back)
+    ])
 
 
 def merge_fields(older: Change, newer: Change) -> Change:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
     type_coerce,
 )
+from sqlalchemy.exc import IntegrityError
 
 from connector.records import RawRecord, RecordKey, RemovalKind
 from connector.store.addresses import keep_address_links, leave_out_erased
@@ -75,8 +76,8 @@ GONE = "null"
 
 _GONE_UTF8 = GONE.encode()
 
-_Told = tuple[int, bytes, str | None]
-"""What a page tells of a record, as it is stored: change time in microseconds, payload in UTF-8, links."""
+_Told = tuple[str, int, bytes, str | None]
+"""What a page tells of a record, as it is stored: its id, change time in microseconds, payload in UTF-8, links."""
 
 # The instant as the integer it is: one call less for each record than a typed column.
 _STORED = (
@@ -98,7 +99,7 @@ class RecordsStore(Database):
 
     def save_page(
         self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime, *,
-        keep_fields: Collection[str] = (), hands_on: bool = False,
+        keep_fields: Collection[str] = (), expects_new: bool = False, hands_on: bool = False,
     ) -> SavedPage:
         """Keep one page and the cursor that is safe with it, both or neither.
 
@@ -112,6 +113,8 @@ class RecordsStore(Database):
 
         Args:
             keep_fields: Fields that were not asked for: a stored record keeps what it has of them.
+            expects_new: As in a first load, likely none of these is stored: it is cheaper then, and right all the same
+                where some are.
             hands_on: The caller evaluates at once what is returned as `handed_on` and then says `note_evaluated`;
                 until then the page as a whole is marked, and what a crash leaves of it becomes pending.
         """
@@ -120,29 +123,29 @@ class RecordsStore(Database):
             # Texts of sorted keys: equal texts are equal payloads.
             records, payloads = dump_payloads(leave_out_erased(connection, lease.company, crm, records))
             page: dict[str, _Told] = {
-                record.remote_id: (to_micros(record.modified_at), payload, dump_links(record.links))
+                record.remote_id: (record.remote_id, to_micros(record.modified_at), payload, dump_links(record.links))
                 for record, payload in zip(records, payloads)
             }
-            known, late, erased = _read_known(connection, place, page)
-            told_late = {remote_id: page.pop(remote_id) for remote_id in late}
-            for remote_id in erased:
-                del page[remote_id]
-            if keep_fields:
-                page |= {i: _with_kept(page[i], payload, keep_fields) for i, (payload, _) in known.items()}
-            changed = [remote_id for remote_id, before in known.items() if page[remote_id][1:] != before]
-            new = sorted(page.keys() - known.keys() if known else page)
             stamp = to_micros(at)
-            insert_alike(
-                connection, records_table,
-                {**dict(zip(_KEY_COLUMNS, place)), "first_seen_at": stamp, "valid_from": stamp},
-                ("remote_id", "modified_at", "payload", "links"), [(i, *page[i]) for i in new], in_utf8=("payload",),
-            )
+            new = sorted(page)
+            known: dict[str, tuple[bytes, str | None]] = {}
+            told_late: dict[str, _Told] = {}
+            if not expects_new or not _insert_unless_known(connection, place, [page[i] for i in new], stamp):
+                known, late, erased = _read_known(connection, place, page)
+                told_late = {remote_id: page.pop(remote_id) for remote_id in late}
+                for remote_id in erased:
+                    del page[remote_id]
+                if keep_fields:
+                    page |= {i: _with_kept(page[i], payload, keep_fields) for i, (payload, _) in known.items()}
+                new = sorted(page.keys() - known.keys())
+                _insert(connection, place, [page[i] for i in new], stamp)
+            changed = [remote_id for remote_id, before in known.items() if page[remote_id][2:] != before]
             forget_notes(connection, lease.company, [
                 RecordKey(crm, stream, remote_id) for remote_id in changed if known[remote_id][0] == _GONE_UTF8
             ])
             run_for_rows(connection, KEEP_OLD_VERSION, [(stamp, *place, remote_id) for remote_id in changed])
             run_for_rows(
-                connection, _CHANGE_RECORD, [(*page[remote_id], stamp, *place, remote_id) for remote_id in changed],
+                connection, _CHANGE_RECORD, [(*page[remote_id][1:], stamp, *place, remote_id) for remote_id in changed],
             )
             kept_late = _keep_late(connection, place, told_late, stamp, keep_fields) if told_late else []
             fresh = [*new, *changed]
@@ -152,12 +155,12 @@ class RecordsStore(Database):
                 mark_handed(connection, place, fresh)
                 by_id = {record.remote_id: record for record in records}
                 handed_on = [
-                    StoredRecord(RecordKey(crm, stream, one.remote_id), one.modified_at, one.payload, one.links)
-                    for one in map(by_id.__getitem__, fresh)
+                    StoredRecord(RecordKey(crm, stream, remote_id), modified_at, payload, links)
+                    for _, remote_id, modified_at, payload, links in map(by_id.__getitem__, fresh)
                 ]
                 fresh = []
             mark_pending(connection, place, [*fresh, *kept_late])
-            keep_address_links(connection, place, [record for record in records if record.remote_id in page])
+            keep_address_links(connection, place, [r for r in records if r.links and r.remote_id in page])
             insert_rows(
                 connection, cursors, ("company", "crm", "stream", "cursor", "saved_at"), [(*place, cursor, stamp)],
                 "ON CONFLICT (company, crm, stream) "
@@ -275,6 +278,26 @@ def forget_notes(connection: Connection, company: str, keys: Iterable[RecordKey]
     run_for_rows(connection, _FORGET_NOTE, [(company, *key) for key in keys])
 
 
+def _insert_unless_known(
+    connection: Connection, place: tuple[str, str, str], rows: Sequence[_Told], stamp: int,
+) -> bool:
+    """Insert these records if none of them is stored; return False, with nothing changed, if any is."""
+    try:
+        with connection.begin_nested():
+            _insert(connection, place, rows, stamp)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _insert(connection: Connection, place: tuple[str, str, str], rows: Sequence[_Told], stamp: int) -> None:
+    insert_alike(
+        connection, records_table,
+        {**dict(zip(_KEY_COLUMNS, place)), "first_seen_at": stamp, "valid_from": stamp},
+        ("remote_id", "modified_at", "payload", "links"), rows, in_utf8=("payload",),
+    )
+
+
 def _read_known(
     connection: Connection, place: tuple[str, str, str], page: Mapping[str, _Told],
 ) -> tuple[dict[str, tuple[bytes, str | None]], list[str], list[str]]:
@@ -293,7 +316,7 @@ def _read_known(
     for remote_id, payload, links, removal, removed_at in connection.execute(query):
         if removal == RemovalKind.ERASED:
             erased.append(remote_id)
-        elif removal == RemovalKind.MERGED and page[remote_id][0] <= removed_at:
+        elif removal == RemovalKind.MERGED and page[remote_id][1] <= removed_at:
             late.append(remote_id)
         else:
             known[remote_id] = (payload, links)
@@ -312,19 +335,20 @@ def _keep_late(
         old.payload != GONE,
     ).order_by(old.modified_at, old.version)
     last = {remote_id: (modified_at, payload) for remote_id, modified_at, payload in connection.execute(query)}
-    newer = {i: one for i, one in told.items() if i not in last or one[0] > last[i][0]}
+    newer = {i: one for i, one in told.items() if i not in last or one[1] > last[i][0]}
     if keep_fields:
         newer |= {i: _with_kept(one, last[i][1], keep_fields) for i, one in newer.items() if i in last}
-    run_for_rows(connection, _KEEP_LATE_VERSION, [(*one, stamp, stamp, *place, i) for i, one in newer.items()])
+    run_for_rows(connection, _KEEP_LATE_VERSION, [(*one[1:], stamp, stamp, *place, i) for i, one in newer.items()])
     run_for_rows(connection, _COUNT_VERSION, [(*place, i) for i in newer])
     return list(newer)
 
 
 def _with_kept(told: _Told, stored: str | bytes, keep_fields: Collection[str]) -> _Told:
     """What a page tells of a record, with the stored payload's values of these fields."""
-    modified_at, payload, links = told
+    remote_id, modified_at, payload, links = told
     before = load_json(stored) or {}
-    return modified_at, dump_utf8(load_json(payload) | {n: before[n] for n in keep_fields if n in before}), links
+    kept = {name: before[name] for name in keep_fields if name in before}
+    return remote_id, modified_at, dump_utf8(load_json(payload) | kept), links
 
 
 def _of_stream(company: str, crm: str, stream: str) -> ColumnElement[bool]:

@@ -7,7 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from connector.records import Change, Decision, RecordKey, Score, Stage, Value
+from connector.core.owners import Assignment
+from connector.core.triggers import Firing
+from connector.records import Change, ChangeKind, Decision, Notice, RecordKey, Score, Stage, Value
 
 
 class Lease(NamedTuple):
@@ -132,11 +134,43 @@ class PersonRow(NamedTuple):
     summary: dict[str, Any]
 
 
+class Decided(NamedTuple):
+    """A decision with all that follows from it.
+
+    Attributes:
+        summary: Of the person, for those who ask: plain JSON values.
+        notices: What people are told.
+        assignments: The turns of rotations that were taken.
+        firings: The triggers that fired.
+    """
+
+    decision: Decision
+    changes: Sequence[Change]
+    summary: Mapping[str, Any]
+    notices: Sequence[Notice] = ()
+    assignments: Sequence[Assignment] = ()
+    firings: Sequence[Firing] = ()
+
+
 class DecisionRow(NamedTuple):
     """A handoff as it was decided, and the run that decided it."""
 
     decision: Decision
     run_id: int
+
+
+class Passage(NamedTuple):
+    """One person's handoff in one cycle.
+
+    Attributes:
+        record: One of those it was written to.
+        is_whole: The run in question decided it, or wrote all of it.
+    """
+
+    person_id: str
+    cycle: int
+    record: RecordKey
+    is_whole: bool
 
 
 class Handoff(NamedTuple):
@@ -158,6 +192,36 @@ class ChangeState(StrEnum):
     DEAD = "dead"
 
 
+class NoticeState(StrEnum):
+    """Where a notice stands: to be told (again), under way, told, or given up."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class NoticeRow(NamedTuple):
+    """A notice and what became of it.
+
+    Attributes:
+        is_repeat: It may have been told before.
+        attempts: How often it was claimed.
+        next_attempt_at: Not before; None: at once.
+        reason: Why it was not told the last time; empty when it was not tried or was told.
+    """
+
+    notice: Notice
+    state: NoticeState
+    is_repeat: bool
+    attempts: int
+    next_attempt_at: datetime | None
+    reason: str
+    run_id: int
+    planned_at: datetime
+    updated_at: datetime
+
+
 class SentChange(NamedTuple):
     """A change without an answer, and when it was claimed or its answer was last found to be lost."""
 
@@ -170,7 +234,10 @@ class OutboxRow(NamedTuple):
 
     Attributes:
         attempts: How often it was claimed since it was last planned.
+        run_id: The run that sent it last; before it was sent, the one that planned it.
         written: The fields last confirmed in the CRM, which may be older than `change.fields`.
+        told: The CRM's own words about the last refusal, cleared of personal data; empty when it said nothing.
+        remedy: What somebody can do about it; empty when there is nothing to do.
     """
 
     change: Change
@@ -183,3 +250,45 @@ class OutboxRow(NamedTuple):
     planned_at: datetime
     updated_at: datetime
     written: Mapping[str, Value]
+    told: str = ""
+    remedy: str = ""
+
+
+class ReceiptRow(NamedTuple):
+    """What became of one write, as it was answered.
+
+    Attributes:
+        run_id: The run that sent it.
+        record: What was written to, or about.
+        outcome: The state of the outbox that followed: DONE, UNCHANGED, REJECTED or DEAD.
+        remote_id: Of the record written or created.
+        before: The fields' values as they were when it was planned; empty where the kind writes none, and where they
+            were erased.
+        after: The same fields as they were written.
+    """
+
+    run_id: int
+    crm: str
+    idempotency_key: str
+    kind: ChangeKind
+    person_id: str
+    cycle: int
+    record: RecordKey
+    outcome: ChangeState
+    remote_id: str
+    reason: str
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
+    at: datetime
+
+
+class Retried(NamedTuple):
+    """What became of changes that somebody wants tried again.
+
+    Attributes:
+        planned: Those that are planned again.
+        left: Those that are not, each with the reason.
+    """
+
+    planned: tuple[Change, ...]
+    left: tuple[tuple[Change, str], ...]

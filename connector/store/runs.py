@@ -17,6 +17,10 @@ from connector.store.schema import company_state, leases, runs
 # As text: a run reads it a hundred times, and SQLAlchemy takes longer to build a query than SQLite to answer this one.
 _READ_STATE = "SELECT name, value FROM company_state WHERE company = ?"
 
+_RUN_COLUMNS = (
+    runs.c.run_id, runs.c.company, runs.c.kind, runs.c.status, runs.c.counts, runs.c.started_at, runs.c.finished_at,
+)
+
 
 class RunsStore(Database):
     """What is known of a company's runs, and who may write for it now."""
@@ -40,13 +44,15 @@ class RunsStore(Database):
 
     def last_runs(self, company: str, limit: int) -> list[Run]:
         """The company's newest runs, newest first."""
-        columns = [
-            runs.c.run_id, runs.c.company, runs.c.kind, runs.c.status, runs.c.counts, runs.c.started_at,
-            runs.c.finished_at,
-        ]
-        query = select(*columns).where(runs.c.company == company).order_by(runs.c.run_id.desc()).limit(limit)
+        query = select(*_RUN_COLUMNS).where(runs.c.company == company).order_by(runs.c.run_id.desc()).limit(limit)
         with self._reading() as connection:
             return [Run(*row)._replace(counts=load_json(row.counts)) for row in connection.execute(query)]
+
+    def read_run(self, run_id: int) -> Run | None:
+        """The run of this number, whichever company's; None when there is none."""
+        with self._reading() as connection:
+            row = connection.execute(select(*_RUN_COLUMNS).where(runs.c.run_id == run_id)).one_or_none()
+        return None if row is None else Run(*row)._replace(counts=load_json(row.counts))
 
     def acquire_lease(
         self, company: str, holder: str, at: datetime, ttl_seconds: float, *, replacing: str = ""

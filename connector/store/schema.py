@@ -172,7 +172,7 @@ persons = Table(
     "persons", METADATA,
     _key("company"), _key("person_id"),
     _count("cycle", 1),
-    Column("stage", Text),
+    Column("stage", Text),                                 # as the CRMs had it when this cycle began
     Column("dirty", SmallInteger, nullable=False, server_default=text("0")),
     _count("dirty_version", 0),                            # grows each time the person becomes dirty
     Column("handed_off_at", Instant),
@@ -302,7 +302,7 @@ outbox = Table(
     Column("replacement_run_id", Integer),
     Column("written", Text),                               # JSON: the fields last confirmed in the CRM
     Column("written_at", Instant),
-    Index(None, "company", "state", "crm", "planned_at", "priority"),
+    Index(None, "company", "state", "crm", "planned_at", "person_id", "priority"),
     Index(None, "company", "person_id"),
     Index(None, "company", "crm", "record"),
     sqlite_with_rowid=False,
@@ -346,6 +346,7 @@ assignments = Table(
     Column("cycle", Integer, primary_key=True),
     _text("email"),
     Column("turn", Integer, nullable=False),               # counts on within the rotation
+    Index(None, "company", "person_id"),
     sqlite_with_rowid=False,
 )
 
@@ -376,5 +377,6 @@ firings = Table(
     _key("company"), _key("person_id"), _key("trigger_id"),
     Column("fired_at", Instant, primary_key=True),
     _text("evidence"),                                     # the activity id that made it fire
+    Index(None, "company", "evidence"),
     sqlite_with_rowid=False,
 )

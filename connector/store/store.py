@@ -6,23 +6,31 @@ from types import TracebackType
 
 from connector.store.accounts import AccountsStore
 from connector.store.activities import ActivitiesStore
+from connector.store.assignments import AssignmentsStore
 from connector.store.calls import CallsStore
 from connector.store.database import open_engine
 from connector.store.decisions import DecisionsStore
 from connector.store.definitions import DefinitionsStore
 from connector.store.erasing import ErasingStore
+from connector.store.firings import FiringsStore
 from connector.store.handed import HandedStore
+from connector.store.handoffs import HandoffsStore
+from connector.store.notices import NoticesStore
 from connector.store.outbox import OutboxStore
 from connector.store.past import PastStore
 from connector.store.people import PeopleStore
+from connector.store.receipts import ReceiptsStore
 from connector.store.records import RecordsStore
+from connector.store.refused import RefusedStore
 from connector.store.removals import RemovalsStore
 from connector.store.runs import RunsStore
+from connector.store.stages import StagesStore
 
 
 class Store(
     RunsStore, CallsStore, RecordsStore, HandedStore, RemovalsStore, ErasingStore, PeopleStore, AccountsStore,
-    ActivitiesStore, PastStore, DefinitionsStore, DecisionsStore, OutboxStore,
+    ActivitiesStore, PastStore, DefinitionsStore, AssignmentsStore, DecisionsStore, HandoffsStore, OutboxStore,
+    RefusedStore, ReceiptsStore, NoticesStore, FiringsStore, StagesStore,
 ):
     """One open store: safe to share between threads, closed at the end of `with`.
 

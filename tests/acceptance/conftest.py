@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 READING = ("/search", "/batch/read", "/token", "/query", "/composite")
 
 
-def make_config(folder: Path, urls: dict[str, str], company: str, account: str) -> Config:
+def make_config(folder: Path, urls: dict[str, str], company: str, account: str, **more: Any) -> Config:
+    """Return the configuration of one company on the sandboxes; `more` are further sections of the company."""
     content: dict[str, Any] = {
         "store": {"url": f"sqlite:///{folder / 'mql.db'}"},
         "companies": {company: {
@@ -31,6 +32,7 @@ def make_config(folder: Path, urls: dict[str, str], company: str, account: str) 
                 "base_url": urls["salesforce"],
                 "client_id": f"sandbox-{account}", "client_secret": f"secret-sandbox-{account}",
             },
+            **more,
         }},
     }
     return Config(path=folder / "config.toml", settings=Settings(**content), in_file=content)

@@ -17,7 +17,8 @@ from connector.mapping.load import load_mapping
 from connector.mapping.model import Mapping
 from connector.pipeline.accounts import keep_account_keys
 from connector.pipeline.company import Company, no_progress
-from connector.pipeline.evaluate import Judged, look_at, read_owners
+from connector.pipeline.desk import open_desk
+from connector.pipeline.evaluate import Judged, look_at
 from connector.pipeline.removals import follow_removals
 from connector.pipeline.understand import understand
 from connector.records import RawRecord, RecordKey, Removal
@@ -75,7 +76,7 @@ class Life:
     def settle(self) -> None:
         """Judge everybody something changed about, as a run does, but write to no CRM."""
         store, dirty = self.company.store, self.dirty()
-        judged = look_at(self.company, dirty, NOW, read_owners(self.company))
+        judged = look_at(self.company, dirty, NOW, open_desk(self.company))
         keep_account_keys(self.company, self.lease, dirty, [j.person for j in judged])
         run_id = store.start_run(self.company.name, "sync", NOW)
         store.save_decisions(self.lease, [(j.decision, (), {}) for j in judged], run_id, NOW, looked_at=dirty)
@@ -98,7 +99,7 @@ class Life:
         """Whoever has this key, judged now."""
         person_id = self.owner(key)
         assert person_id is not None
-        (judged,) = look_at(self.company, [person_id], NOW, read_owners(self.company))
+        (judged,) = look_at(self.company, [person_id], NOW, open_desk(self.company))
         return judged
 
     def conflicts(self) -> set[tuple[str, tuple[str, ...]]]:

@@ -16,6 +16,7 @@ import ground
 import memory as memory_benchmark
 import pull as pull_benchmark
 import scoring as scoring_benchmark
+import sync_back as sync_back_benchmark
 
 CONTACTS = 60
 
@@ -56,3 +57,16 @@ def test_the_engine_and_hand_written_sql_agree_on_every_reason(tmp_path: Path):
     assert "the same points for everybody, and the same 2" in told
     for figure in ("totals: ", "reasons: ", "100 people among them", "one person", "2,000 people", "in the ledger"):
         assert figure in told
+
+
+@pytest.mark.parametrize("crm", sync_back_benchmark.STREAMS)
+def test_handoffs_are_written_in_hardly_more_requests_than_it_takes_at_least(urls, crm):
+    cost = sync_back_benchmark.write_back(urls, crm, handoffs=20)
+    assert cost.handoffs == 20
+    assert cost.outcomes["done"] > 60
+    told = list(sync_back_benchmark.tell(crm, cost))
+    least = sum(count for _, count in sync_back_benchmark.least_requests(crm, cost.handoffs))
+    assert f"{cost.request_count:,} requests, the least possible is {least:,}" in told[-1]
+    # What is asked once a run, such as the fields of an object, weighs much beside so few handoffs.
+    described = sum(count for path, count in cost.requests.items() if "describe" in path or "/properties/" in path)
+    assert cost.request_count - described <= least + 2

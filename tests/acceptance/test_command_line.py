@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,21 @@ def test_demo_cleans_up_after_ctrl_c(tmp_path: Path) -> None:
     assert demo.returncode == 130
     assert errors == "mql: interrupted; what was stored so far is kept\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_setup_writes_a_package_for_an_administrator_instead_of_creating_fields(
+    bare_config: Path, pair: SandboxPair, tmp_path: Path,
+) -> None:
+    account = re.search(r"pat-sandbox-(\w+)", bare_config.read_text(encoding="utf-8"))
+    crms = Crms(pair, account[1] if account else "")
+    crms.control("salesforce", "reset", prepared=False)
+    package = tmp_path / "fields.zip"
+    done = mql("--config", str(bare_config), "setup", "mirai", "--package", str(package))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"salesforce: {package} written" in done.stdout
+    with zipfile.ZipFile(package) as archive:
+        fields = archive.read("package.xml").decode()
+    assert {"Activity.MQL_Key__c", "Lead.MQL_Score__c", "Contact.MQL_Override__c"} <= set(
+        re.findall(r"<members>([\w.]+)</members>", fields))
+    listed = mql("--config", str(bare_config), "setup", "mirai", "--dry-run")
+    assert "salesforce: nothing missing" not in listed.stdout

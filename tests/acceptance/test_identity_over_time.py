@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from connector.core.normalize import MAX_COUNTED
 from connector.mapping.model import Mapping
-from connector.pipeline.evaluate import look_at, read_owners
+from connector.pipeline.desk import open_desk
+from connector.pipeline.evaluate import look_at
 from connector.records import ActivityKind, RawRecord
 from tests.acceptance.life import MIRAI, NOW, Arrival, Life, begin, contact, download, hubspot, lead, store
 
@@ -249,7 +250,7 @@ def test_stream_taken_out_of_the_mapping_gives_its_records_up_and_back(begin: Ca
     assert [str(c.key) for c in judged.person.contacts] == ["hubspot:contacts:1"]
     assert judged.decision.score.engagement_points == 0
     everybody = life.company.store.read_dirty(life.company.name, 10)
-    seen = look_at(life.company, everybody, NOW, read_owners(life.company))
+    seen = look_at(life.company, everybody, NOW, open_desk(life.company))
     assert [j.person.person_id for j in seen] == [judged.person.person_id]
     life.map_with(MIRAI)
     life.bring()

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from connector.mapping.load import load_mapping
 from connector.pipeline.company import Company, no_progress
-from connector.pipeline.evaluate import evaluate, look_at, read_owners
+from connector.pipeline.desk import open_desk
+from connector.pipeline.evaluate import evaluate, look_at
 from connector.pipeline.removals import follow_removals
 from connector.pipeline.understand import understand
 from connector.records import RawRecord, RecordKey, Removal, RemovalKind
@@ -104,7 +105,7 @@ class Life:
         names = [key(str(n)) for n in range(1, 6)] + [f"salesforce:leads:L{n}" for n in range(1, 6)]
         found = {}
         for person_id, own in store.get_person_keys(name, set(store.get_person_ids(name, names).values())).items():
-            judged = look_at(self.company, [person_id], NOW, read_owners(self.company))
+            judged = look_at(self.company, [person_id], NOW, open_desk(self.company))
             if judged:
                 records = frozenset(str(c.key) for c in judged[0].person.contacts)
                 activities = tuple(a.activity_id for a in store.read_activities(name, own))
@@ -178,7 +179,7 @@ def test_an_old_name_finds_the_person_and_their_activities_count_once(
     assert life.owner(key("1")) == life.owner(key("2")) is not None
     (own, _), = life.lives().values()
     assert own == {key("1"), key("2")}
-    (judged,) = look_at(life.company, [life.owner(key("1")) or ""], NOW, {})
+    (judged,) = look_at(life.company, [life.owner(key("1")) or ""], NOW, open_desk(life.company))
     visits = [r for r in judged.decision.score.reasons if r.rule_id == "act.visit"]
     assert len(visits) == 5, "the winner's counter has the loser's visits in it"
 
@@ -189,8 +190,10 @@ def test_who_took_part_under_both_names_was_there_once(begin: Callable[[], Life]
     payload = {"state": "ATTENDED", "event_name": "AI入門", "occurred_at": "2026-11-23T00:00:00Z"}
     seminar = RawRecord("event_participations", "e1", NOW, payload, {"contacts": ("1", "2")})
     life.go(hubspot("1"), hubspot("2"), ("hubspot", seminar), *told)
+    desk = open_desk(life.company)
     points = {
-        one: look_at(life.company, [life.owner(key(one)) or ""], NOW, {})[0].decision.score.total_points for one in "12"
+        one: look_at(life.company, [life.owner(key(one)) or ""], NOW, desk)[0].decision.score.total_points
+        for one in "12"
     }
     assert points == {"1": 50, "2": 50}
     assert len({life.owner(key(one)) for one in "12"}) == (1 if told else 2)
@@ -226,7 +229,7 @@ def test_the_losers_address_ties_its_human_to_the_winner_whatever_comes_first(
     before = life.lives(), life.owner(key("1"))
     life.look_again_at_all()
     assert (life.lives(), life.owner(key("1"))) == before
-    (judged,) = look_at(life.company, [life.owner(key("1")) or ""], NOW, {})
+    (judged,) = look_at(life.company, [life.owner(key("1")) or ""], NOW, open_desk(life.company))
     assert set(judged.person.emails) == {A, B}
     assert [str(c.key) for c in judged.person.contacts] == [key("1"), "salesforce:leads:L2"]
 
@@ -243,7 +246,7 @@ def test_the_losers_own_link_ties_its_human_to_the_winner(begin: Callable[[], Li
 def test_what_the_loser_said_is_no_attribute_of_the_human(begin: Callable[[], Life]) -> None:
     life = begin()
     life.go(hubspot("1", email=A, **HEAD), hubspot("2", email=B), merged("1", "2"))
-    (judged,) = look_at(life.company, [life.owner(key("2")) or ""], NOW, {})
+    (judged,) = look_at(life.company, [life.owner(key("2")) or ""], NOW, open_desk(life.company))
     assert judged.person.emails == (B,)
     assert judged.decision.score.total_points == 0
     assert life.owner(f"email:{A}") == life.owner(key("2"))
@@ -384,15 +387,15 @@ def test_the_winner_that_comes_late_goes_on_with_the_losers_handoff(begin: Calla
     person_id = life.owner(key("1"))
     assert person_id is not None
     run_id = store.start_run(name, "sync", NOW)
-    (judged,) = look_at(life.company, [person_id], NOW, {})
+    (judged,) = look_at(life.company, [person_id], NOW, open_desk(life.company))
     assert judged.decision.hands_off
     store.save_decisions(life.lease, [(judged.decision, judged.changes, {})], run_id, NOW)
     life.go(merged("1", "99"))
-    assert look_at(life.company, [person_id], NOW, {}) == []
+    assert look_at(life.company, [person_id], NOW, open_desk(life.company)) == []
     assert {str(row.change.record) for row in store.read_changes(name, person_id)} == {key("99")}
     life.go(hubspot("99", visits=4, **HEAD))
     assert life.owner(key("99")) == life.owner(key("1")) == person_id
-    (judged,) = look_at(life.company, [person_id], NOW, {})
+    (judged,) = look_at(life.company, [person_id], NOW, open_desk(life.company))
     assert (judged.decision.hands_off, judged.decision.why_not) == (False, "handed_off")
 
 
@@ -408,12 +411,13 @@ def test_who_is_deleted_before_their_change_is_sent_leaves_nothing_to_send(begin
     store, name = life.company.store, life.company.name
     life.go(hubspot("1", visits=4, **HEAD))
     person_id = life.owner(key("1")) or ""
-    (judged,) = look_at(life.company, [person_id], NOW, {})
+    (judged,) = look_at(life.company, [person_id], NOW, open_desk(life.company))
     store.save_decisions(
         life.lease, [(judged.decision, judged.changes, {})], store.start_run(name, "sync", NOW), NOW,
     )
     life.go(deleted("1"))
     assert {row.state for row in store.read_changes(name, person_id)} == {ChangeState.DEAD}
-    assert look_at(life.company, [person_id], NOW, {}) == []
-    assert list(evaluate(life.company, life.lease, store.start_run(name, "sync", NOW), no_progress, {})) == []
+    assert look_at(life.company, [person_id], NOW, open_desk(life.company)) == []
+    desk = open_desk(life.company)
+    assert list(evaluate(life.company, life.lease, store.start_run(name, "sync", NOW), desk, no_progress, {})) == []
     assert RecordKey.parse(key("1")) not in [r.key for r in store.read_stream(name, "hubspot", "contacts")]

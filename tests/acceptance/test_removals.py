@@ -14,7 +14,8 @@ import requests
 
 from connector.pipeline import removals
 from connector.pipeline.company import Company, Step
-from connector.pipeline.evaluate import Judged, look_at, read_owners
+from connector.pipeline.desk import open_desk
+from connector.pipeline.evaluate import Judged, look_at
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import RunReport, plan, sync
 from connector.records import ChangeKind, Removal, RemovalKind, Stage
@@ -71,7 +72,7 @@ def of_company(company: Company, report: RunReport) -> dict[str, tuple[int, int,
 def judged(company: Company, key: str) -> Judged | None:
     """Whoever has this key, judged now."""
     ids = company.store.get_person_ids(company.name, [key])
-    found = look_at(company, list(ids.values()), company.clock(), read_owners(company))
+    found = look_at(company, list(ids.values()), company.clock(), open_desk(company))
     return found[0] if found else None
 
 

@@ -21,10 +21,11 @@ EMAIL = "ken@asahi.example"
 
 @pytest.fixture
 def config(pair: SandboxPair, player: Player, tmp_path: Path) -> Config:
-    """Mirai with a form nobody has and a fallback owner who is none."""
+    """Mirai with a form nobody has and a listed owner who is none."""
     content: dict[str, Any] = make_config(tmp_path, pair.urls, "mirai", player.account).in_file
     text = mapping_text("mirai").replace('"ホワイトペーパー*"', '"ホワイトぺーパー*"').replace(
-        'fallback_email = "" ', 'fallback_email = "nobody@asahi.example" ', 1
+        '{ by = "account" }]',
+        '{ by = "account" }, { by = "listed", id = "last", emails = ["nobody@asahi.example"] }]', 1,
     )
     assert "nobody@asahi.example" in text
     (tmp_path / "mirai.toml").write_text(text, encoding="utf-8")
@@ -44,7 +45,7 @@ def test_patterns_and_owners_that_nothing_stored_has_are_named(player: Player, c
         assert unused_names(company) == [], "nothing is stored yet: nothing is known"
         sync(company)
         assert said(company, "crm.hubspot.activities[1].where.form_name", "'ホワイトぺーパー*'", "none of the 1 stored")
-        assert said(company, "crm.hubspot.owners.fallback_email", "nobody active of owners")
+        assert said(company, "handoff.owners[3].emails", "'nobody@asahi.example'", "an active owner in no CRM")
         assert not said(company, "'資料ダウンロード*'"), "the form that was filled in"
         assert not said(company, "Campaign.Type"), "no member is stored"
 

@@ -40,7 +40,7 @@ class CsvAccount(MovedAccount):
     crm = "csv"
     stream = "contacts"
     words = Words(
-        "name", "email", "mql_score", "mql_reason", "mql_became_at", stage=("stage", "mql"),
+        "name", "email", "mql_score", "mql_reason", "mql_became_at", stage=("stage", "mql"), earlier_stage="inquiry",
         refused=("mql_score", "非数値"),
     )
     unknown_id = "999999"
@@ -49,6 +49,7 @@ class CsvAccount(MovedAccount):
         Need.FAULTS: "there is no connection that could break",
         Need.CREDENTIAL: "the file system decides",
         Need.CONVERTING: "there are contacts only",
+        Need.LEADS: "there is no file of leads",
     }
     page = 20
 

@@ -27,7 +27,8 @@ class HubSpotAccount(SandboxAccount):
     stream = "contacts"
     words = Words(
         "lastname", "email", "mql_score", "mql_reason", "mql_became_at",
-        stage=("lifecyclestage", "marketingqualifiedlead"), refused=("mql_score", "非数値"),
+        stage=("lifecyclestage", "marketingqualifiedlead"), earlier_stage="lead",
+        refused=("mql_score", "非数値"),
     )
     unknown_id = "999999999"
     lacks: ClassVar = {Need.CONVERTING: "HubSpot has contacts only"}

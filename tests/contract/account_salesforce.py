@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from accounts import NAME, REFUSED_SECRET, TIME_ZONE, Failure, SandboxAccount, Words, wrong_clock
+from accounts import NAME, REFUSED_SECRET, TIME_ZONE, Failure, Need, SandboxAccount, Words, wrong_clock
 from pydantic import BaseModel, SecretStr
 
 from connector.adapter_kit.protocol import Adapter
@@ -23,8 +23,9 @@ class SalesforceAccount(SandboxAccount):
     stream = "leads"
     words = Words(
         "LastName", "Email", "MQL_Score__c", "MQL_Reason__c", "MQL_Became_At__c",
-        stage=("Status", "MQL"), refused=("MQL_Status__c", "非" * 256),
+        stage=("Status", "MQL"), earlier_stage="Open - Not Contacted", refused=("MQL_Status__c", "非" * 256),
     )
+    lacks: ClassVar = {Need.LEADS: "leads are the people themselves"}
     unknown_id = "00Q000000000000AAA"
     api = "/services/data/"
     reads = "/query"

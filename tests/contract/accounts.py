@@ -51,6 +51,7 @@ class Need(StrEnum):
     MERGING = "two people can be merged"
     ERASING = "a person can be erased for good"
     CONVERTING = "a person becomes another record"
+    LEADS = "there are lead records beside the people"
 
 
 class Words(NamedTuple):
@@ -58,6 +59,7 @@ class Words(NamedTuple):
 
     Attributes:
         stage: The stage field, with a value it takes.
+        earlier_stage: A value of it that stands before that one.
         refused: A field with a value that the CRM refuses.
     """
 
@@ -67,6 +69,7 @@ class Words(NamedTuple):
     reason: str
     became_at: str
     stage: tuple[str, str]
+    earlier_stage: str
     refused: tuple[str, str]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ from connector.records import Change, ChangeKind, Document, Outcome, Receipt, Re
 
 DUE_AT = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
 DOCUMENT = Document("MQL: 佐藤 花子", (Section("なぜ今か", ("セミナー参加 50点", "資料ダウンロード 20点")),))
+HANDED_OFF = (ChangeKind.SCORE, ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.NOTE)
 CREATED = (ChangeKind.TASK, ChangeKind.NOTE)
+MARKED = {ChangeKind.TASK: ChangeKind.CLOSE_TASK, ChangeKind.NOTE: ChangeKind.MARK_NOTE}
 FOR_EVER = 99
 PERSONAL_WORDS = (
     "kaneda.example", "person0", "名0", "改名", "佐藤", "花子", "セミナー", "資料", "なぜ今か", "カネダ",
@@ -57,7 +60,7 @@ def no_seeds(name: str, **_: Any) -> World:
 
 
 def change(account: Account, kind: ChangeKind, remote_id: str, fields: Mapping[str, Value] = {}) -> Change:
-    is_created = kind in CREATED
+    is_created = kind.creates
     return Change(
         idempotency_key=f"{NAME}/p-{remote_id}/1/{kind}", crm=account.crm, kind=kind, person_id=f"p-{remote_id}",
         cycle=1, record=RecordKey(account.crm, account.stream, remote_id), fields=fields,
@@ -73,6 +76,21 @@ def handoff(account: Account, remote_id: str) -> list[Change]:
         change(account, ChangeKind.STAGE, remote_id, dict([account.words.stage])),
         *(change(account, kind, remote_id) for kind in CREATED),
     ]
+
+
+def stepping_back(account: Account, remote_id: str, kind: ChangeKind) -> Change:
+    """Return the RECYCLE or RESTORE that takes a handoff's stage, and with RESTORE its score, back."""
+    field, stage = account.words.stage
+    scores = {account.words.score: 12, account.words.reason: None} if kind is ChangeKind.RESTORE else {}
+    back = change(account, kind, remote_id, {field: account.words.earlier_stage, **scores})
+    return replace(back, before={field: stage, **dict.fromkeys(scores)})
+
+
+def marking(account: Account, made: Receipt, kind: ChangeKind) -> Change:
+    """Return what marks a task or a note that was made."""
+    record = RecordKey(account.crm, {ChangeKind.TASK: "tasks", ChangeKind.NOTE: "notes"}[kind], made.remote_id)
+    marked = change(account, MARKED[kind], made.remote_id)
+    return replace(marked, record=record, document=Document("【取り下げ】", ()))
 
 
 def of_kind(account: Account, kind: ChangeKind, remote_id: str) -> Change:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 from accounts import Account, Need, SandboxAccount
-from suite import CREATED, change, handoff, keys, needs, of_kind, outcomes
+from suite import CREATED, HANDED_OFF, change, handoff, keys, marking, needs, of_kind, outcomes, stepping_back
 
 from connector.records import ChangeKind, Outcome
 
@@ -24,7 +24,7 @@ def test_every_kind_of_change_is_done_and_told_in_the_order_given(account: Accou
 
     assert keys(receipts) == keys(changes)
     assert set(outcomes(receipts)) == {Outcome.DONE}
-    by_kind = {kind: [r.remote_id for r, c in zip(receipts, changes) if c.kind is kind] for kind in ChangeKind}
+    by_kind = {kind: [r.remote_id for r, c in zip(receipts, changes) if c.kind is kind] for kind in HANDED_OFF}
     for kind in (ChangeKind.STAGE, ChangeKind.SCORE):
         assert sorted(by_kind[kind]) == sorted(people)
     for kind in CREATED:
@@ -60,7 +60,7 @@ def test_one_bad_change_of_each_kind_does_not_sink_the_others(account: Account) 
     field, refused = account.words.refused
     bad = [
         change(account, ChangeKind.SCORE, people[1], {field: refused}),
-        *(of_kind(account, kind, account.unknown_id) for kind in ChangeKind),
+        *(of_kind(account, kind, account.unknown_id) for kind in HANDED_OFF),
     ]
     good = [*handoff(account, people[0]), *handoff(account, people[2]), of_kind(account, ChangeKind.STAGE, people[1])]
     changes = [*bad, *good]
@@ -132,6 +132,64 @@ def test_what_was_made_is_found_by_its_key_and_nothing_else_is(account: Account)
     found = account.connect().look_up([*handoff(account, one), *handoff(account, other)])
 
     assert found == {receipt.idempotency_key: receipt.remote_id for receipt in receipts}
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.RECYCLE, ChangeKind.RESTORE])
+def test_a_stage_steps_back_and_may_do_so_again(account: Account, kind: ChangeKind) -> None:
+    people = account.add(3)
+    account.connect().apply([one for person in people for one in handoff(account, person)])
+    back = [stepping_back(account, person, kind) for person in people[:2]]
+
+    receipts = account.connect().apply(back)
+    again = account.connect().apply(back)
+
+    assert set(outcomes(receipts)) == {Outcome.DONE}
+    assert set(outcomes(again)) <= {Outcome.DONE, Outcome.UNCHANGED}
+    current = account.connect().read_back(account.stream, people[:2], tuple(back[0].fields))
+    assert current == {one.record.remote_id: one.fields for one in back}
+    field, stage = account.words.stage
+    assert account.connect().read_back(account.stream, people[2:], [field]) == {people[2]: {field: stage}}
+
+
+@pytest.mark.parametrize("kind", CREATED)
+def test_what_was_made_is_marked_once_and_still_found_by_its_key(account: Account, kind: ChangeKind) -> None:
+    one, other = account.add(2)
+    adapter = account.connect()
+    made = adapter.apply([of_kind(account, kind, one), of_kind(account, kind, other)])
+    account.settle()
+    marks = [marking(account, receipt, kind) for receipt in made]
+
+    first = adapter.apply(marks[:1])
+    account.settle()
+    second = account.connect().apply(marks)
+
+    assert outcomes(first) == [Outcome.DONE]
+    assert outcomes(second) == [Outcome.UNCHANGED, Outcome.DONE]
+    assert set(outcomes(account.connect().apply([of_kind(account, kind, one)]))) == {Outcome.UNCHANGED}
+    assert len(account.made(kind)) == 2
+
+
+@needs(Need.LEADS)
+def test_a_lead_record_is_made_once_and_found_by_its_key(account: Account) -> None:
+    one, other = account.add(2)
+    leads = [change(account, ChangeKind.LEAD, one), change(account, ChangeKind.LEAD, other)]
+
+    first, second = account.connect().apply(leads[:1]), account.connect().apply(leads)
+
+    assert (outcomes(first), outcomes(second)) == ([Outcome.DONE], [Outcome.UNCHANGED, Outcome.DONE])
+    assert account.connect().look_up(leads) == {receipt.idempotency_key: receipt.remote_id for receipt in second}
+
+
+def test_what_the_crm_has_nothing_for_sinks_nothing(account: Account) -> None:
+    (one,) = account.add(1)
+
+    lead, score = account.connect().apply([
+        change(account, ChangeKind.LEAD, one), of_kind(account, ChangeKind.SCORE, one),
+    ])
+
+    assert lead.outcome in (Outcome.DONE, Outcome.REJECTED)
+    assert lead.outcome is Outcome.DONE or lead.reason
+    assert score.outcome is Outcome.DONE
 
 
 def test_nothing_is_looked_up_or_applied_without_changes(account: Account) -> None:

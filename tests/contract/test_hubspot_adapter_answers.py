@@ -44,7 +44,8 @@ def judged(
     (400, {}, ApiChangedError), (400, {"is_write": True}, RejectedError),
     (401, {}, AuthError), (403, {}, AccessDeniedError),
     (404, {}, ApiChangedError), (404, {"asks_by_id": True}, RejectedError), (404, {"is_write": True}, RejectedError),
-    (409, {"is_write": True}, RejectedError), (414, {}, ApiChangedError), (423, {"is_write": True}, UnavailableError),
+    (409, {"is_write": True}, RejectedError), (414, {}, ApiChangedError), (423, {}, UnavailableError),
+    (423, {"is_write": True}, RejectedError),    # of one row maybe: its batch is taken apart
     (429, {}, RateLimitedError), (477, {}, RateLimitedError), (500, {}, UnavailableError), (521, {}, UnavailableError),
 ])
 def test_each_status_has_its_error(status: int, how: dict[str, bool], expected: type) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -219,7 +220,7 @@ def test_a_task_and_a_note_arrive_with_text_owner_deadline_and_contact(account: 
         "<ul><li>電話: 03-0000-0000</li></ul>"
     )
     assert (stored["hs_task_status"], stored["hs_task_priority"], stored["hs_task_type"]) == (
-        "NOT_STARTED", "HIGH", "TODO",
+        "NOT_STARTED", "MEDIUM", "TODO",
     )
     assert stored["hs_timestamp"].startswith("2026-11-24T09:00:00")
     assert stored["hubspot_owner_id"] == owner_id
@@ -374,7 +375,10 @@ def test_the_daily_limit_leaves_the_rest_for_later(account: Account) -> None:
         receipts = adapter.apply([score(one) for one in ids])
 
     assert receipts == [
-        Receipt(score(one).idempotency_key, Outcome.RETRY, "", "hubspot's daily limit is reached", 7200.0)
+        Receipt(
+            score(one).idempotency_key, Outcome.RETRY, "", "hubspot's daily limit is reached", 7200.0,
+            remedy="Nothing: it is tried again by itself.",
+        )
         for one in ids
     ]
     assert len(made) == 1
@@ -462,6 +466,46 @@ def test_setup_refuses_a_property_of_another_kind(account: Account) -> None:
         account.adapter().setup([wrong, not_unique, *SPECS], create=True)
 
     assert len(caught.value.problems) == 2
+
+
+def test_setup_makes_the_key_of_leads_where_leads_are_made_and_plans_it_first(account: Account) -> None:
+    account.call("POST", "/_sandbox/reset", {"account": NAME, "prepared": False})
+    adapter = account.adapter()
+    keys = {(spec.stream, spec.name) for spec in SPECS if spec.is_unique}
+
+    plain = adapter.setup((), create=False)
+    planned = adapter.setup((), create=False, makes_leads=True)
+    adapter.setup((), create=True, makes_leads=True)
+
+    assert {(spec.stream, spec.name) for spec in plain} == keys
+    assert {(spec.stream, spec.name) for spec in planned} == {*keys, ("leads", "mql_key")}
+    assert [f for f in adapter.discover_fields("leads") if f.name == "mql_key" and f.is_unique]
+    assert list(adapter.setup((), create=True, makes_leads=True)) == []
+
+
+def test_two_setups_at_once_make_everything_once(account: Account) -> None:
+    account.call("POST", "/_sandbox/reset", {"account": NAME, "prepared": False})
+    adapters = [account.adapter() for _ in range(4)]
+
+    with ThreadPoolExecutor(len(adapters)) as pool:
+        list(pool.map(lambda adapter: adapter.setup(SPECS, create=True, makes_leads=True), adapters))
+
+    (one,) = account.contacts(1)
+    assert list(account.adapter().setup(SPECS, create=False, makes_leads=True)) == []
+    assert outcomes(account.adapter(), stage(one), score(one), *handoff(one)) == [Outcome.DONE] * 4
+
+
+def test_setup_says_that_there_is_no_room_for_another_unique_property(account: Account) -> None:
+    account.call("DELETE", "/crm/v3/properties/tasks/mql_key")
+    for number in range(10):
+        account.call("POST", "/crm/v3/properties/tasks", {
+            "name": f"key{number}", "label": "k", "type": "string", "fieldType": "text", "hasUniqueValue": True,
+            "groupName": "taskinformation",
+        })
+
+    with pytest.raises(ConfigError, match="tasks have 10 unique properties") as caught:
+        account.adapter().setup(SPECS, create=True)
+    assert "Delete" in caught.value.hint
 
 
 def test_no_token_and_no_personal_data_reaches_log_or_receipts(

@@ -118,12 +118,14 @@ def test_every_object_stream_lists_its_archive_with_the_moment(account: Account)
     made = {"contacts": contact}
     fields = {
         "companies": {"name": "x"}, "deals": {"dealname": "x"} | STAGE, "emails": {"hs_email_direction": "EMAIL"},
+        "leads": {"hs_lead_name": "x"},
     }
+    about = {"leads": {"about": contact, "association": 578}}
     for stream in sorted(CRM_OBJECTS - {"contacts"}):
-        moment = {} if stream in ("companies", "deals") else {"hs_timestamp": "2026-11-20T00:00:00Z"}
+        moment = {} if stream in ("companies", "deals", "leads") else {"hs_timestamp": "2026-11-20T00:00:00Z"}
         if stream == "communications":
             moment["hs_communication_channel_type"] = "SMS"
-        (made[stream],) = account.create(stream, [moment | fields.get(stream, {})])
+        (made[stream],) = account.create(stream, [moment | fields.get(stream, {})], **about.get(stream, {}))
     account.freeze("2026-11-20T01:02:03Z")
     for stream, remote_id in made.items():
         archive(account, remote_id, stream)

@@ -30,6 +30,54 @@ def codes(answer: tuple[int, Any]) -> tuple[int, list[str]]:
     return status, [one["code"] for one in body.get("errors", ())]
 
 
+# Leads and queues ---------------------------------------------------------------------------------------
+
+
+def test_a_lead_needs_a_name_and_its_primary_contact_and_begins_in_the_first_stage(portal: Portal) -> None:
+    contact, path = portal.contact("a@x.example"), "/crm/objects/2026-09/leads"
+    about = to_contact(contact, 578)
+    named = {"hs_lead_name": "佐藤"}
+    for properties, associations, code in (
+        ({}, about, "REQUIRED_PROPERTY"), (named, None, "REQUIRED_ASSOCIATION"),
+        (named, to_contact(contact, 204), "INVALID_ASSOCIATION_TYPE"),
+        ({**named, "hs_lead_label": "TEPID"}, about, "INVALID_OPTION"),
+    ):
+        refused = portal.call("POST", path, {"properties": properties, "associations": associations})
+        assert codes(refused) == (400, [code])
+    lead = {"properties": {"hs_lead_name": "佐藤", "mql_key": "k/1"}, "associations": about}
+
+    status, made = portal.call("POST", path, lead)
+
+    assert (status, made["properties"]["hs_pipeline_stage"]) == (201, "new-stage-id")
+    assert portal.call("POST", path, lead)[0] == 409
+    assert portal.call("GET", f"{path}/k%2F1?idProperty=mql_key")[1]["id"] == made["id"]
+    shown = portal.call("GET", f"{path}/{made['id']}?associations=contacts")[1]
+    assert [one["id"] for one in shown["associations"]["contacts"]["results"]] == [contact]
+    assert portal.search("leads", {"propertyName": "hs_lead_name", "operator": "EQ", "value": "佐藤"})["total"] == 1
+
+
+def test_leads_have_scopes_of_their_own(portal: Portal) -> None:
+    portal.control("credentials", missing_scopes=["crm.objects.leads.read"])
+
+    assert portal.call("GET", "/crm/objects/2026-09/leads")[0] == 403
+    assert portal.call("GET", "/crm/objects/2026-09/contacts")[0] == 200
+
+
+@pytest.mark.parametrize(("queue_write", "status", "kept"), [
+    ("keep", 201, "7;8"), ("ignore", 201, None), ("refuse", 400, None),
+])
+def test_a_tasks_queue_is_kept_ignored_or_refused(
+    portal: Portal, queue_write: str, status: int, kept: str | None,
+) -> None:
+    portal.app.switches.queue_write = queue_write  # type: ignore[assignment]
+    task = {"properties": {"hs_timestamp": "0", "hs_queue_membership_ids": "7;8"}}
+
+    answered, made = portal.call("POST", "/crm/objects/2026-09/tasks", task)
+
+    assert answered == status
+    assert made.get("properties", {}).get("hs_queue_membership_ids") == kept
+
+
 # Rules --------------------------------------------------------------------------------------------------
 
 

@@ -344,3 +344,13 @@ def test_an_ingest_job_that_makes_no_sense_is_not_made(
     org: OrgClient, body: dict[str, Any], code: str, status: int,
 ) -> None:
     assert org.refusal("POST", "jobs/ingest", status, json=body) == code
+
+
+def test_a_job_that_fails_on_its_way_tells_which_rows_it_left(org: OrgClient) -> None:
+    org.switch(bulk_rows_before_failure=2)
+    job = ingest(org, "insert", "Lead", f"LastName,Company\na,c\n{'x' * 81},c\nb,c\nd,c\n")
+    info = org.get(f"jobs/ingest/{job}")
+    assert (info["state"], info["numberRecordsProcessed"], info["numberRecordsFailed"]) == ("Failed", 2, 1)
+    assert [row["LastName"] for row in outcome(org, job, "successfulResults")] == ["a"]
+    assert [row["LastName"] for row in outcome(org, job, "unprocessedrecords")] == ["b", "d"]
+    assert [row["LastName"] for row in org.query("SELECT LastName FROM Lead")] == ["a"]

@@ -159,3 +159,66 @@ def test_a_field_that_vanishes_while_a_job_waits_fails_the_job(org: OrgClient) -
     info = org.get(f"jobs/query/{job}")
     assert info["state"] == "Failed"
     assert "No such column 'Budget__c'" in info["errorMessage"]
+
+
+# Who may own and see what -----------------------------------------------------------------------------------
+
+def test_a_queue_owns_tasks_where_the_org_lets_it_and_a_group_that_is_none_never_does(org: OrgClient) -> None:
+    queue, group = org.create("Group", Name="q", Type="Queue"), org.create("Group", Name="g", Type="Regular")
+    org.create("Task", OwnerId=queue)
+    assert [row["OwnerId"] for row in org.query("SELECT OwnerId FROM Task")] == [queue]
+    assert org.refusal("POST", "sobjects/Task", json={"OwnerId": group}) == "INVALID_CROSS_REFERENCE_KEY"
+    org.switch(tasks_take_queues=False)
+    assert org.refusal("POST", "sobjects/Task", json={"OwnerId": queue}) == "INVALID_CROSS_REFERENCE_KEY"
+    assert org.refusal("POST", "sobjects/Event", json={"OwnerId": queue, "DurationInMinutes": 30,
+                                                       "ActivityDateTime": "2026-11-24T09:00:00Z"}) == "MALFORMED_ID"
+
+
+def test_a_task_is_closed_by_the_statuses_that_the_org_says_close_one(org: OrgClient) -> None:
+    shown = "SELECT ApiName FROM TaskStatus WHERE IsClosed = true"
+    assert [row["ApiName"] for row in org.query(shown)] == ["Completed"]
+    org.control("picklists", object="Task", field="Status", values=["未着手", "完了", "中止"], closed=["完了", "中止"])
+    assert [row["ApiName"] for row in org.query(shown)] == ["完了", "中止"]
+    task = org.create("Task")
+    assert org.query("SELECT Status, IsClosed FROM Task") == [
+        {"attributes": {"type": "Task", "url": f"/services/data/v62.0/sobjects/Task/{task}"}, "Status": "未着手",
+         "IsClosed": False}]
+    org.update("Task", task, Status="中止")
+    assert org.query("SELECT IsClosed FROM Task")[0]["IsClosed"] is True
+    org.update("Task", task, Status="Completed")     # the picklist is not restricted, and the word closes nothing now
+    assert org.query("SELECT IsClosed FROM Task")[0]["IsClosed"] is False
+
+
+def test_a_picklist_that_is_restricted_takes_its_own_values_only(org: OrgClient) -> None:
+    org.control("picklists", object="Lead", field="Rating", values=["A", "B"], restricted=True)
+    assert org.refusal("POST", "sobjects/Lead", json={"LastName": "x", "Company": "y", "Rating": "Hot"}) == (
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST")
+    org.lead(Rating="B")
+    [field] = [one for one in org.get("sobjects/Lead/describe")["fields"] if one["name"] == "Rating"]
+    assert (field["restrictedPicklist"], [value["value"] for value in field["picklistValues"]]) == (True, ["A", "B"])
+
+
+def test_a_new_field_that_is_hidden_is_seen_once_an_assigned_permission_set_grants_it(org: OrgClient) -> None:
+    org.switch(new_fields_hidden=True)
+    field = {"FullName": "Lead.New__c", "Metadata": {"type": "Text", "length": 10, "label": "New"}}
+    assert org.call("POST", "tooling/sobjects/CustomField", json=field).status_code == 201
+    assert org.refusal("GET", "query", params={"q": "SELECT New__c FROM Lead"}) == "INVALID_FIELD"
+    assert org.refusal("POST", "tooling/sobjects/CustomField", json=field) == "DUPLICATE_DEVELOPER_NAME"
+    made = org.create("PermissionSet", Name="S", Label="S")
+    org.create("FieldPermissions", ParentId=made, SobjectType="Lead", Field="Lead.New__c", PermissionsRead=True)
+    assert org.refusal("GET", "query", params={"q": "SELECT New__c FROM Lead"}) == "INVALID_FIELD"
+    user = org.get("")["identity"].rpartition("/")[2]
+    assert user == next(row["Id"] for row in org.query("SELECT Id, Alias FROM User") if row["Alias"] == "admin")
+    org.create("PermissionSetAssignment", AssigneeId=user, PermissionSetId=made)
+    org.lead()
+    assert org.query("SELECT New__c FROM Lead")[0]["New__c"] is None
+    refused = {"LastName": "x", "Company": "y", "New__c": "z"}
+    assert org.refusal("POST", "sobjects/Lead", json=refused) == "INVALID_FIELD_FOR_INSERT_UPDATE"   # read only
+
+
+def test_a_user_without_the_rights_makes_neither_fields_nor_permission_sets(org: OrgClient) -> None:
+    org.switch(missing_rights=["customize", "permission_sets"])
+    field = {"FullName": "Lead.New__c", "Metadata": {"type": "Text", "length": 10, "label": "New"}}
+    assert org.refusal("POST", "tooling/sobjects/CustomField", status=403, json=field) == "INSUFFICIENT_ACCESS"
+    assert org.refusal("POST", "sobjects/PermissionSet", json={"Name": "S", "Label": "S"}) == (
+        "INSUFFICIENT_ACCESS_OR_READONLY")

@@ -5,53 +5,21 @@ from __future__ import annotations
 import base64
 import dataclasses
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from salesforce_bench import Org, open_adapter
+from salesforce_bench import Org
+from salesforce_changes import DUE_AT, change, note, outcomes, score, stage, task
 
-from connector.adapter_kit.protocol import FieldSpec
 from connector.adapters.salesforce.adapter import SalesforceAdapter
 from connector.adapters.salesforce.rendering import title_of
-from connector.errors import AccessDeniedError, ApiChangedError, AuthError
-from connector.records import Change, ChangeKind, Document, Outcome, Receipt, RecordKey, Section
+from connector.errors import AccessDeniedError, AuthError
+from connector.records import ChangeKind, Document, Outcome, Receipt, Section
 
-DUE_AT = datetime(2026, 11, 26, 16, 30, tzinfo=UTC)   # the 27th in Tokyo
-DOCUMENT = Document("MQL: 佐藤 花子", (
-    Section("なぜ今か", ("セミナー参加 50点", "資料ダウンロード 20点")), Section("", ("よろしくお願いします。",)),
-))
 HOSTILE = Document("<script>alert(1)</script> @{note.id}\r\n' OR Name != '", (
     Section("<b>見出し</b>", ("</ul><img src=x onerror=alert(1)>", "@{note.id}", "1\n・偽の行")),
 ))
-
-
-def change(kind: ChangeKind, record_id: str, *, stream: str = "leads", number: int = 1, **parts: Any) -> Change:
-    return Change(
-        idempotency_key=f"mirai/p-{record_id}/{number}/{kind}", crm="salesforce", kind=kind,
-        person_id=f"p-{record_id}", cycle=number, record=RecordKey("salesforce", stream, record_id), **parts,
-    )
-
-
-def stage(record_id: str, status: str = "MQL", **parts: Any) -> Change:
-    return change(ChangeKind.STAGE, record_id, fields={"Status": status}, **parts)
-
-
-def score(record_id: str, points: float = 40, **parts: Any) -> Change:
-    fields = {"MQL_Score__c": points, "MQL_Reason__c": "情報システム部門・部長 20点\n資料ダウンロード 20点"}
-    return change(ChangeKind.SCORE, record_id, fields=fields, **parts)
-
-
-def task(record_id: str, document: Document = DOCUMENT, **parts: Any) -> Change:
-    return change(ChangeKind.TASK, record_id, document=document, due_at=DUE_AT, **parts)
-
-
-def note(record_id: str, document: Document = DOCUMENT, **parts: Any) -> Change:
-    return change(ChangeKind.NOTE, record_id, document=document, **parts)
-
-
-def outcomes(receipts: Any) -> list[Outcome]:
-    return [receipt.outcome for receipt in receipts]
 
 
 def test_stage_and_score_of_a_lead_travel_in_one_row_and_are_read_back(
@@ -64,9 +32,10 @@ def test_stage_and_score_of_a_lead_travel_in_one_row_and_are_read_back(
         Receipt(f"mirai/p-{lead}/1/stage", Outcome.DONE, lead), Receipt(f"mirai/p-{lead}/1/score", Outcome.DONE, lead)]
     [held] = org.query("SELECT Status, MQL_Score__c FROM Lead")
     assert (held["Status"], held["MQL_Score__c"]) == ("MQL", 62.5)
-    paths = [r["path"].split("/v67.0/")[-1] for r in org.requests(before)]
-    assert paths.count("composite/sobjects") == 1
-    assert paths.count("composite/sobjects/Lead") == 1
+    calls = [(r["method"], r["path"].split("/v67.0/")[-1]) for r in org.requests(before)]
+    assert calls.count(("PATCH", "composite/sobjects")) == 1
+    # One to confirm it; the other is the test's own.
+    assert calls.count(("GET", "queryAll/")) == 2
 
 
 def test_leads_and_contacts_go_200_to_a_request(org: Org, adapter: SalesforceAdapter) -> None:
@@ -110,6 +79,15 @@ def test_a_refused_stage_does_not_take_the_score_with_it(org: Org, adapter: Sale
     assert held[bad] == 40
 
 
+def test_a_score_that_was_written_after_all_and_cannot_be_read_back_is_not_told_as_refused(
+    org: Org, adapter: SalesforceAdapter,
+) -> None:
+    [lead] = org.leads(1)
+    adapter.discover_fields("leads")
+    org.fault("queryAll", status=200, body=[], times=99)
+    assert outcomes(adapter.apply([stage(lead, "あ" * 300), score(lead)])) == [Outcome.REJECTED, Outcome.RETRY]
+
+
 def test_two_scores_of_one_record_are_written_in_their_order(org: Org, adapter: SalesforceAdapter) -> None:
     [lead] = org.leads(1)
     assert outcomes(adapter.apply([score(lead, 10), score(lead, 20, number=2)])) == [Outcome.DONE, Outcome.DONE]
@@ -145,7 +123,7 @@ def test_line_ends_and_blanks_that_salesforce_tidies_up_are_no_difference(
 ) -> None:
     [lead] = org.leads(1)
     row = {"Id": lead, "MQL_Reason__c": "一\r\n二", "MQL_Score__c": 1.13}
-    org.fault("composite/sobjects/Lead", status=200, body=[row])
+    org.fault("queryAll", status=200, body={"totalSize": 1, "done": True, "records": [row]})
     fields = {"MQL_Reason__c": "一\n二 \n", "MQL_Score__c": 1.125}
     assert outcomes(adapter.apply([change(ChangeKind.SCORE, lead, fields=fields)])) == [Outcome.DONE]
 
@@ -175,7 +153,7 @@ def test_an_answer_about_notes_that_makes_no_sense_leaves_them_unknown(
 
 def test_a_confirmation_that_makes_no_sense_is_never_done(org: Org, adapter: SalesforceAdapter) -> None:
     [lead] = org.leads(1)
-    org.fault("composite/sobjects/Lead", status=200, body=[])
+    org.fault("queryAll", status=200, body=[], times=9)
     assert outcomes(adapter.apply([score(lead)])) == [Outcome.RETRY]
 
 
@@ -225,7 +203,7 @@ def test_a_task_has_its_text_owner_date_and_reminder(org: Org, adapter: Salesfor
     [held] = org.stored("Task")
     assert held["Id"] == receipt.remote_id
     assert (held["WhoId"], held["OwnerId"], held["MQL_Key__c"]) == (lead, owner, f"mirai/p-{lead}/1/task")
-    assert (held["Subject"], held["Priority"], held["Status"]) == ("MQL: 佐藤 花子", "High", "Not Started")
+    assert (held["Subject"], held["Priority"], held["Status"]) == ("MQL: 佐藤 花子", "Normal", "Not Started")
     assert held["ActivityDate"] == "2026-11-27"
     assert held["IsReminderSet"] in (1, True)
     shown = org.query("SELECT ReminderDateTime FROM Task")[0]["ReminderDateTime"]
@@ -407,46 +385,6 @@ def test_a_request_refused_as_a_whole_is_halved_until_the_bad_row_stands_alone(
     receipts = adapter.apply([score(lead) for lead in leads])
     assert outcomes(receipts) == [Outcome.REJECTED, Outcome.DONE, Outcome.DONE, Outcome.DONE]
     assert receipts[0].reason == "JSON_PARSER_ERROR"
-
-
-SPECS = (
-    FieldSpec("leads", "MQL_Score__c", "MQL Score", "number"),
-    FieldSpec("leads", "MQL_Status__c", "MQL Status", "text"),
-    FieldSpec("leads", "MQL_Reason__c", "MQL Reason", "text", is_long=True),
-    FieldSpec("leads", "MQL_Became_At__c", "MQL Became At", "datetime"),
-    FieldSpec("contacts", "MQL_Score__c", "MQL Score", "number"),
-    FieldSpec("contacts", "MQL_Override__c", "MQLの判断", "choice", choices=(("mql", "する"), ("not_mql", "しない"))),
-    FieldSpec("tasks", "MQL_Key__c", "MQL Key", "text", is_unique=True),
-)
-
-
-def test_a_prepared_org_needs_no_fields(adapter: SalesforceAdapter) -> None:
-    assert list(adapter.setup(SPECS, create=False)) == []
-
-
-def test_a_bare_org_is_set_up_and_then_written_to(org: Org) -> None:
-    org.control("POST", "reset", {"prepared": False})
-    adapter = open_adapter(org.url)
-    assert list(adapter.setup(SPECS, create=False)) == list(SPECS)
-    [lead] = org.leads(1)
-    with pytest.raises(ApiChangedError, match="MQL_Key__c"):
-        adapter.apply([task(lead)])
-    assert list(adapter.setup(SPECS, create=True)) == list(SPECS)
-    assert list(adapter.setup(SPECS, create=True)) == []
-    changes = [stage(lead), score(lead), task(lead), note(lead)]
-    assert set(outcomes(adapter.apply(changes))) == {Outcome.DONE}
-    [key] = [field for field in adapter.discover_fields("tasks") if field.name == "MQL_Key__c"]
-    assert key.is_unique
-    [choice] = [field for field in adapter.discover_fields("contacts") if field.name == "MQL_Override__c"]
-    assert (choice.type, choice.choices) == ("choice", ("mql", "not_mql"))
-    adapter.close()
-
-
-def test_setup_always_sees_to_the_tasks_key(org: Org) -> None:
-    org.control("POST", "reset", {"prepared": False})
-    adapter = open_adapter(org.url)
-    assert [spec.name for spec in adapter.setup((), create=False)] == ["MQL_Key__c"]
-    adapter.close()
 
 
 def test_writing_logs_no_text_of_a_person(

@@ -116,9 +116,9 @@ def test_no_file_of_the_product_knows_the_third_crm() -> None:
 
 def test_what_an_account_cannot_show_is_this_and_no_more() -> None:
     assert {crm: set(account.lacks) for crm, account in ACCOUNTS.items()} == {
-        "csv": {Need.REQUESTS, Need.FAULTS, Need.CREDENTIAL, Need.CONVERTING},
+        "csv": {Need.REQUESTS, Need.FAULTS, Need.CREDENTIAL, Need.CONVERTING, Need.LEADS},
         "hubspot": {Need.CONVERTING},
-        "salesforce": set(),
+        "salesforce": {Need.LEADS},
     }
     assert all(why for account in ACCOUNTS.values() for why in account.lacks.values())
 

@@ -61,7 +61,7 @@ class Day:
         for step in steps:
             step()
         wrong = self.town.settle()
-        return wrong + list(self._doubled()) + list(self._lost()) + list(self._overwritten())
+        return [*wrong, *self._doubled(), *self._lost(), *self._overwritten(), *self.town.wrongly_told()]
 
     def _tell(self, text: str) -> None:
         self.told.append(text)

@@ -11,13 +11,14 @@ import sqlite3
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
 
+from connector.core.words import words_of
 from connector.errors import LeaseHeldError, LeaseLostError
 from connector.pipeline.run import sync
 from connector.settings import Config
@@ -31,6 +32,9 @@ HELD_BACK = 75
 
 NOTE_SETTLES = timedelta(minutes=20)
 """After so long a note whose answer was lost is made or never will be."""
+
+AGAIN = words_of("ja").told_again
+"""What stands in a message before that which may have been told before."""
 
 _KEY = re.compile(rf"{COMPANY}/[^/<]+/\d+/note")
 
@@ -69,8 +73,11 @@ class Town:
 
     @property
     def config(self) -> Config:
-        """As a company of the shipped mapping on this account."""
-        return make_config(self.folder, self.player.urls, COMPANY, self.player.account)
+        """As a company of the shipped mapping on this account, whose channel is the receiver."""
+        channel = [self.receiver.replace("http://", "json://")]
+        return make_config(
+            self.folder, self.player.urls, COMPANY, self.player.account, notices={"channel": channel},
+        )
 
     def arrive(self, where: str) -> Human:
         """Let somebody come who has 40 points: in `hubspot`, in `salesforce`, or in `both`."""
@@ -135,6 +142,18 @@ class Town:
     def notices(self) -> list[dict[str, Any]]:
         """Return the messages that reached the company, in order."""
         return list(requests.get(self.receiver, timeout=30).json())
+
+    def wrongly_told(self) -> Iterator[str]:
+        """Yield what is wrong with the notices: a handoff that was not told, or told again as if it were news."""
+        times: Counter[str] = Counter()
+        for body in self.notices():
+            for key in body["mql_keys"].split():
+                times[key] += 1
+                if times[key] > 2 or (times[key] == 2 and AGAIN not in body["message"]):
+                    yield f"told {times[key]} times: {key}"
+        handed_off = sum("/handoff/" in key for key in times)
+        if handed_off != len(self.humans):
+            yield f"{handed_off} handoffs were told instead of {len(self.humans)}"
 
     def seen_by_sales(self) -> dict[str, Any]:
         """Return what the CRMs hold, by what does not depend on ids: stages, scores, tasks and notes."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event
 from store_samples import COMPANY, NOW, change, decision, key
 
 from connector.records import ChangeKind, Outcome, RawRecord, Receipt, Removal, RemovalKind
-from connector.store import Erasing, Store, open_store
+from connector.store import REFUSED, Erasing, Store, open_store
 from connector.store.rows import ChangeState, Lease
 
 REMOVALS = [
@@ -53,6 +54,9 @@ QUESTIONS: dict[str, Callable[[Store, Lease], object]] = {
     "read_activities": lambda store, lease: store.read_activities(COMPANY, ["email:a@example.jp"]),
     "read_dirty": lambda store, lease: store.read_dirty(COMPANY, 5),
     "get_person_states": lambda store, lease: store.get_person_states(COMPANY, ["p1"]),
+    "get_stages": lambda store, lease: store.get_stages(COMPANY, ["p1"]),
+    "read_closings": lambda store, lease: store.read_closings(COMPANY, ["p1"]),
+    "read_handoffs": lambda store, lease: store.read_handoffs(COMPANY, ["p1"]),
     "save_decisions": lambda store, lease: store.save_decisions(lease, [], 1, NOW),
     "get_last_written": lambda store, lease: store.get_last_written(COMPANY, "hubspot", [str(key("1"))]),
     "claim_changes": lambda store, lease: store.claim_changes(lease, "hubspot", 5, NOW),
@@ -67,6 +71,18 @@ QUESTIONS: dict[str, Callable[[Store, Lease], object]] = {
     "read_sending": lambda store, lease: store.read_sending(COMPANY, "hubspot"),
     "save_receipts": lambda store, lease: store.save_receipts(
         lease, "hubspot", [Receipt("k", Outcome.DONE)], NOW,
+    ),
+    "count_waiting": lambda store, lease: store.count_waiting(COMPANY),
+    "read_outbox": lambda store, lease: store.read_outbox(COMPANY, REFUSED, limit=5),
+    "read_refused": lambda store, lease: store.read_refused(COMPANY, NOW),
+    "retry_refused": lambda store, lease: store.retry_refused(lease, ["k"], NOW),
+    "mark_sent": lambda store, lease: store.mark_sent(lease, "hubspot", [change("p1", ChangeKind.NOTE)], NOW),
+    "narrow_changes": lambda store, lease: store.narrow_changes(lease, "hubspot", [change("p1", ChangeKind.RESTORE)]),
+    "read_receipts": lambda store, lease: store.read_receipts(COMPANY, 1),
+    "count_written": lambda store, lease: store.count_written(COMPANY, [1, 2]),
+    "recycling": lambda store, lease: store.save_decisions(
+        lease, [(replace(decision("p1", hands_off=False), recycles="overdue"), [], {})],
+        store.start_run(COMPANY, "sync", NOW), NOW,
     ),
     "read_changes": lambda store, lease: store.read_changes(COMPANY, "p1"),
     "read_decisions": lambda store, lease: store.read_decisions(COMPANY, "p1"),

@@ -15,8 +15,10 @@ from connector.store import Store, open_store
 from connector.store.rows import Lease, PageCounts, StoredRecord
 
 
-def save(store: Store, lease: Lease, *page: RawRecord, cursor: str = "c1", at=NOW) -> PageCounts:
-    return store.save_page(lease, "hubspot", "contacts", page, cursor, at).counts
+def save(
+    store: Store, lease: Lease, *page: RawRecord, cursor: str = "c1", at=NOW, expects_new: bool = False,
+) -> PageCounts:
+    return store.save_page(lease, "hubspot", "contacts", page, cursor, at, expects_new=expects_new).counts
 
 
 def pending(store: Store) -> list[StoredRecord]:
@@ -109,6 +111,22 @@ def test_mark_all_pending_reaches_only_its_company(store, lease):
     assert (store.count_pending(COMPANY), store.count_pending("other")) == (1, 0)
 
 
+@pytest.mark.parametrize("expects_new", [True, False])
+@pytest.mark.parametrize("stored", [0, 1, 150, 250])
+def test_what_a_first_load_meets_in_the_store_is_known_all_the_same(store, lease, stored, expects_new):
+    page = [raw(f"{n:03}", n=n) for n in range(250)]
+    save(store, lease, *page[:stored])
+    save(store, lease, *page[:stored], raw("changed", n=1))
+    found = save(store, lease, *page, raw("changed", n=2), cursor="end", at=later(hours=1), expects_new=expects_new)
+    assert found == PageCounts(250 - stored, 1, stored)
+    assert [version.record.payload for version in store.read_versions(COMPANY, key("changed"))] == [{"n": 1}]
+    assert store.read_versions(COMPANY, key("000")) == []
+    assert {r.key.remote_id: r.payload for r in store.read_stream(COMPANY, "hubspot", "contacts")} == {
+        r.remote_id: r.payload for r in (*page, raw("changed", n=2))
+    }
+    assert store.get_cursor(COMPANY, "hubspot", "contacts") == "end"
+
+
 VERSIONS = st.lists(
     st.tuples(st.sampled_from("abcde"), st.integers(0, 3)), min_size=1, max_size=12,
 )
@@ -128,7 +146,7 @@ def test_any_split_and_repetition_of_pages_gives_the_same_records_and_pending(ve
         while position < len(told):
             end = data.draw(st.integers(position + 1, len(told)))
             for _ in range(data.draw(st.integers(1, 2))):
-                save(store, lease, *told[position:end], cursor=str(end))
+                save(store, lease, *told[position:end], cursor=str(end), expects_new=data.draw(st.booleans()))
             position = end
             if crashes:
                 crashes -= 1

@@ -31,8 +31,8 @@ def submission(remote_id, *emails, at=NOW):
     return RawRecord("form_submissions", remote_id, at, {"form_name": "資料", "note": NAME}, {"email": emails})
 
 
-def page(store, lease, *records, stream="contacts"):
-    return store.save_page(lease, "hubspot", stream, records, "c", NOW).counts
+def page(store, lease, *records, stream="contacts", expects_new=False):
+    return store.save_page(lease, "hubspot", stream, records, "c", NOW, expects_new=expects_new).counts
 
 
 def tell(store, lease, *removals):
@@ -151,13 +151,16 @@ def test_a_record_is_never_merged_into_itself(store, lease):
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_late_page_does_not_bring_a_merged_record_back_but_an_undone_merge_does(store, lease, is_known):
+@pytest.mark.parametrize("expects_new", [True, False])
+def test_a_late_page_does_not_bring_a_merged_record_back_but_an_undone_merge_does(
+    store, lease, is_known, expects_new,
+):
     if is_known:
         page(store, lease, person("1"))
     tell(store, lease, merged("1", "2", at=later(hours=1)))
-    assert page(store, lease, person("1", at=later(minutes=59)), person("2")).new == 1
+    assert page(store, lease, person("1", at=later(minutes=59)), person("2"), expects_new=expects_new).new == 1
     assert [r.key.remote_id for r in store.read_records(COMPANY, [key("1"), key("2")])] == ["2"]
-    page(store, lease, person("1", at=later(hours=2)))
+    page(store, lease, person("1", at=later(hours=2)), expects_new=expects_new)
     assert [r.key.remote_id for r in store.read_records(COMPANY, [key("1"), key("2")])] == ["1", "2"]
 
 
@@ -243,7 +246,8 @@ def test_an_erasure_is_noted_once_and_counts_as_deleted_until_then(store, lease)
     assert store.find_erasures(COMPANY) == [], "it is there after all"
 
 
-def test_of_an_erased_record_only_a_tombstone_stays_and_it_never_comes_back(store, lease):
+@pytest.mark.parametrize("expects_new", [True, False])
+def test_of_an_erased_record_only_a_tombstone_stays_and_it_never_comes_back(store, lease, expects_new):
     page(store, lease, person("1"))
     evaluated(store, lease, ("p1", [str(key("1")), f"email:{EMAIL}"]))
     assert erase(store, lease, "1") == 1
@@ -252,7 +256,7 @@ def test_of_an_erased_record_only_a_tombstone_stays_and_it_never_comes_back(stor
     assert store.get_person_ids(COMPANY, [f"email:{EMAIL}"]) == {}
     evaluated(store, lease)
     for at in (NOW, later(days=900)):
-        assert page(store, lease, person("1", at=at)) == (0, 0, 0)
+        assert page(store, lease, person("1", at=at), expects_new=expects_new) == (0, 0, 0)
     assert tell(store, lease, gone("1"), gone("1", RemovalKind.ERASED)) == RemovalCounts()
     assert store.bring_back(lease, [key("1")], NOW) == 0
     assert store.read_ids_to_ask(COMPANY, "hubspot", "contacts", after="", limit=9) == []
@@ -260,9 +264,10 @@ def test_of_an_erased_record_only_a_tombstone_stays_and_it_never_comes_back(stor
     assert pending(store) == []
 
 
-def test_an_erased_record_that_was_never_here_may_never_come(store, lease):
+@pytest.mark.parametrize("expects_new", [True, False])
+def test_an_erased_record_that_was_never_here_may_never_come(store, lease, expects_new):
     assert tell(store, lease, gone("1", RemovalKind.ERASED)) == RemovalCounts()
-    assert page(store, lease, person("1", at=later(days=1)), person("2")).new == 1
+    assert page(store, lease, person("1", at=later(days=1)), person("2"), expects_new=expects_new).new == 1
     assert store.find_erasures(COMPANY) == []
 
 

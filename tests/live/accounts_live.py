@@ -42,6 +42,7 @@ class LiveAccount(Account):
         Need.MERGING: "a merge cannot be taken back",
         Need.ERASING: "an erasure cannot be taken back, and its address is blocked",
         Need.CONVERTING: "a conversion makes records that are not marked",
+        Need.LEADS: "not every account has set them up",
     }
     page = 100
     settle_seconds: float

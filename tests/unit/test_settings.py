@@ -106,6 +106,15 @@ def test_environment_wins_over_secret_file_wins_over_toml(tmp_path: Path, monkey
     assert sections["salesforce"]["client_id"] == "id-from-file"
 
 
+def test_a_wrong_text_of_the_company_s_own_is_told_with_its_line(tmp_path: Path) -> None:
+    mapping = tmp_path / "own.toml"
+    whole = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8").replace('"tables/', f'"{ROOT}/mappings/tables/')
+    mapping.write_text(whole + '\n[texts]\ntask_title = "{{ person.nmae }}"\n', encoding="utf-8")
+    (problem,) = problems(write(tmp_path, REAL.replace("{mapping}", str(mapping))))
+    line = len(whole.splitlines()) + 3
+    assert problem == f"{mapping}:{line}: texts.task_title: line 1: there is no 'nmae'; did you mean `name`?"
+
+
 def test_secrets_are_in_no_picture_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(secret_variable("mirai", "hubspot", "token"), "pat-very-secret")
     config = load_config(write(tmp_path, REAL))

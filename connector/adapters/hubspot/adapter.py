@@ -22,7 +22,7 @@ from connector.adapters.hubspot.reader import Reader, require_object_stream, req
 from connector.adapters.hubspot.removed import find_removed, pull_archived
 from connector.adapters.hubspot.setup import check, set_up
 from connector.adapters.hubspot.streams import STREAMS, PageSizes
-from connector.adapters.hubspot.writer import Writer
+from connector.adapters.hubspot.writer import LARGEST_WRITE, Writer
 from connector.errors import ConfigError
 from connector.records import Change, Receipt, RecordKey, Removal, Value
 
@@ -33,6 +33,7 @@ class HubSpotAdapter:
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = 0.0    # `mql_key` is unique: HubSpot itself refuses a second one
+    largest_write = LARGEST_WRITE
 
     def __init__(self, client: Client, *, time_zone: str = "UTC", sizes: PageSizes | None = None) -> None:
         """Take over the client; `close` closes it. Raises ConfigError for an unknown time zone."""
@@ -86,12 +87,18 @@ class HubSpotAdapter:
         return self._writer.apply(changes)
 
     def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
-        """Return the remote id of each TASK and NOTE change that exists already, by its key."""
+        """Return the remote id of what exists already of the LEAD, TASK and NOTE changes, by key."""
         return self._writer.look_up(changes)
 
-    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
+    def setup(
+        self, specs: Sequence[FieldSpec], *, create: bool, makes_leads: bool = False,
+    ) -> Sequence[FieldSpec]:
         """Return the specs whose property is missing; with `create`, make them first."""
-        return set_up(self._client, self._fields, specs, create=create)
+        return set_up(self._client, self._fields, specs, create=create, makes_leads=makes_leads)
+
+    def package(self, specs: Sequence[FieldSpec]) -> bytes | None:
+        """Return None: HubSpot takes properties by its API only."""
+        return None
 
     def ask_place(self) -> str:
         """Return the address below which the account's records are shown; one call."""

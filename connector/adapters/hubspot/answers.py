@@ -1,14 +1,16 @@
 """What HubSpot's answers mean: the table from status and body to the error whose name says what to do next.
 
-Never carries a text of HubSpot's into an error: its messages quote property values. Only its codes, property names
-and scope names get through, and only when they look like such.
+No text of HubSpot's gets into the words of an error: its messages quote property values. Only its codes, property names
+and scope names get through, and only when they look like such. What it said of a refused write is kept beside them,
+raw, for `verdicts` to clear of personal data.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -32,8 +34,14 @@ DEFAULT_WAIT_SECONDS = {"burst": 10.0, "search": 1.0}
 # Source: https://developers.hubspot.com/docs/api/usage-details, checked 2026-11-22; SECONDLY assumed by analogy.
 _LIMIT_BY_POLICY = {"DAILY": "daily", "TEN_SECONDLY_ROLLING": "burst", "SECONDLY": "search"}
 
-# A record is locked for some seconds by another write; HubSpot asks to wait 2 s.
-# Source: https://developers.hubspot.com/docs/api/error-handling, checked 2026-11-22.
+LOCKED = "LOCKED"
+"""The code of a record that others are writing to, which lasts `LOCKED_SECONDS`; nothing was carried out.
+Source: https://developers.hubspot.com/docs/api/error-handling, checked 2026-11-22 (status 423, wait 2 s); the word is
+assumed."""
+LOCKED_SECONDS = 2.0
+GONE = frozenset({"OBJECT_NOT_FOUND", "404"})
+"""The codes of a record that is not there: deleted, or merged into another one."""
+
 _LOCKED = 423
 # The account moves between data centres; Retry-After says how long, up to 24 h. Same source.
 _MIGRATING = 477
@@ -42,6 +50,33 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,80}")
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,100}")
 _SCOPE = re.compile(r"[a-z][a-z0-9._-]{1,100}")
 _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,64}")
+
+
+class Refusal(NamedTuple):
+    """Why HubSpot does not carry a write out, or one row of it.
+
+    Attributes:
+        code: HubSpot's category, `LOCKED` and `CONFLICT` by the status.
+        reason: The category, codes and property names, such as `VALIDATION_ERROR PROPERTY_DOESNT_EXIST mql_score`;
+            never a value.
+        message: What HubSpot says to people, raw: it may quote any value.
+        traces: The trace ids of the rows it is about; empty when it names none.
+        ids: The ids of the records it is about.
+    """
+
+    code: str
+    reason: str
+    message: str = ""
+    traces: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+
+class RefusedError(RejectedError):
+    """HubSpot refuses a write; what it said is in `refusal`, and never in the error's own words."""
+
+    def __init__(self, refusal: Refusal, *, request_id: str = "") -> None:
+        super().__init__(refusal.reason or refusal.code, code=refusal.code, crm=CRM, request_id=request_id)
+        self.refusal = refusal
 
 
 class TokenExpiredError(AuthError):
@@ -92,15 +127,14 @@ def classify(
         return ScopesMissingError(_missing_scopes(body), request_id=request_id)
     if status in (429, _MIGRATING):
         return _rate_limited(answer, body, is_search=is_search, request_id=request_id)
-    if status < 400 or status >= 500 or status == _LOCKED:
+    if status < 400 or status >= 500 or (status == _LOCKED and not is_write):
         return UnavailableError(f"hubspot answered {status}", crm=CRM, request_id=request_id)
-    code, reason = refusal(body)
-    if status == 409:
-        code = "CONFLICT"
+    refused = refusal(body)
     if is_write or (asks_by_id and status == 404):
-        return RejectedError(reason or code or str(status), code=code or str(status), crm=CRM, request_id=request_id)
+        code = {409: "CONFLICT", _LOCKED: LOCKED}.get(status, refused.code) or str(status)
+        return RefusedError(refused._replace(code=code, reason=refused.reason or code), request_id=request_id)
     return ApiChangedError(
-        f"hubspot refuses what we ask for: {status} {reason}".rstrip(),
+        f"hubspot refuses what we ask for: {status} {refused.reason}".rstrip(),
         hint="Check the mapping against the fields that the account has.", crm=CRM, request_id=request_id,
     )
 
@@ -123,23 +157,47 @@ def classify_grant(answer: Answer) -> ConnectorError | None:
     )
 
 
-def refusal(error: Mapping[str, Any]) -> tuple[str, str]:
-    """Return code and reason of a refused request or of one entry of a 207's `errors`.
-
-    The reason is HubSpot's category, codes and property names, such as `VALIDATION_ERROR PROPERTY_DOESNT_EXIST
-    mql_score`; never its message.
-    """
+def refusal(error: Mapping[str, Any]) -> Refusal:
+    """Return what a refused request, or one entry of a 207's `errors`, says."""
     category = _matching(_CODE, error.get("category"))
     words: list[str] = [category] if category else []
     details = [error, *(e for e in _list(error.get("errors")) if isinstance(e, Mapping))]
+    traces: list[Any] = []
+    ids: list[Any] = []
     for detail in details:
         words.append(_matching(_CODE, detail.get("code")))
         words.append(_matching(_CODE, str(detail.get("subCategory", "")).rsplit(".", 1)[-1]))
         context = detail.get("context")
         if isinstance(context, Mapping):
             words.extend(_matching(_PROPERTY, name) for name in _list(context.get("propertyName")))
+            # Source: https://developers.hubspot.com/docs/api-reference/error-handling, checked 2026-11-22
+            # (`objectWriteTraceId`, `ids`); `id` is assumed.
+            traces.extend(_list(context.get("objectWriteTraceId")))
+            ids.extend((*_list(context.get("ids")), *_list(context.get("id"))))
         words.append(_matching(_PROPERTY, detail.get("in")))
-    return category, " ".join(dict.fromkeys(word for word in words if word))
+    return Refusal(
+        category, " ".join(dict.fromkeys(word for word in words if word)), _said(error, details[1:]),
+        frozenset(map(str, traces)), frozenset(map(str, ids)),
+    )
+
+
+def _said(error: Mapping[str, Any], details: Iterable[Mapping[str, Any]]) -> str:
+    """Return HubSpot's words without the JSON around them: each fault with its property, else the message as it is."""
+    faults = list(details)
+    message = error.get("message")
+    message = message if isinstance(message, str) else ""
+    if not any(isinstance(fault.get("message"), str) for fault in faults):
+        with suppress(orjson.JSONDecodeError):   # `Property values were not valid: [{"isValid":false,"message":...}]`
+            listed = orjson.loads(message[message.index("[{"):]) if "[{" in message else []
+            faults = [fault for fault in listed if isinstance(fault, Mapping)]
+    said = []
+    for fault in faults:
+        context = fault.get("context")
+        names = _list(context.get("propertyName")) if isinstance(context, Mapping) else []
+        name = _matching(_PROPERTY, names[0] if names else fault.get("name"))
+        told = str(fault.get("message") or "")
+        said.append(f"{name}: {told}" if name and name not in told else told)
+    return "; ".join(dict.fromkeys(filter(None, said))) or message
 
 
 def _rate_limited(answer: Answer, body: Mapping[str, Any], *, is_search: bool, request_id: str) -> RateLimitedError:

@@ -13,7 +13,7 @@ _DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 # Source: https://developers.hubspot.com/docs/guides/crm/using-object-apis (object type ids), checked 2026-11-22.
 _TYPE_IDS = {
     "contacts": "0-1", "companies": "0-2", "deals": "0-3", "communications": "0-18", "tasks": "0-27", "notes": "0-46",
-    "meetings": "0-47", "calls": "0-48", "emails": "0-49",
+    "meetings": "0-47", "calls": "0-48", "emails": "0-49", "leads": "0-136",
 }
 
 

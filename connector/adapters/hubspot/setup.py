@@ -10,10 +10,11 @@ from typing import Any
 from connector.adapter_kit.protocol import AccountCheck, FieldSpec, FieldType
 from connector.adapters.hubspot.answers import ScopesMissingError
 from connector.adapters.hubspot.client import Client
+from connector.adapters.hubspot.creations import CREATIONS, KEY
 from connector.adapters.hubspot.fields import Fields
-from connector.adapters.hubspot.streams import CRM_OBJECTS, STREAMS
-from connector.adapters.hubspot.writer import KEY
+from connector.adapters.hubspot.streams import CRM_OBJECTS, LEADS, STREAMS
 from connector.errors import ApiChangedError, ConfigError, RejectedError
+from connector.records import ChangeKind
 
 GROUP = "mql"
 """The property group our fields stand under in HubSpot's settings."""
@@ -31,8 +32,9 @@ _REMOTE_TYPES: dict[FieldType, tuple[str, str]] = {
 }
 _YES_NO = (("true", "Yes"), ("false", "No"))
 
-KEY_SPECS = tuple(FieldSpec(stream, KEY, "MQL key", "text", is_unique=True) for stream in ("tasks", "notes"))
-"""Without them nothing can be created only once, so every setup sees to them, whether the mapping asks or not."""
+MOST_UNIQUE = 10
+"""How many properties of one object may be unique.
+Source: https://developers.hubspot.com/docs/guides/api/crm/properties, checked 2026-11-22."""
 
 # What we write. An empty batch changes nothing, and tells whether we may. Source: assumed.
 _WRITES = (("contacts", "batch_update"), ("tasks", "batch_create"), ("notes", "batch_create"))
@@ -48,7 +50,7 @@ def check(client: Client) -> AccountCheck:
     missing: list[str] = []
     account: list[str] = []
     _probe("account-info", lambda: account.append(str(client.get("account").get("portalId", ""))), missing)
-    for stream in sorted(CRM_OBJECTS):
+    for stream in sorted(CRM_OBJECTS - {LEADS}):    # whoever writes leads is told what is missing for them
         object_type = STREAMS[stream].object_type
         _probe(f"{stream} (read)", partial(client.get, "objects", {"limit": 1}, object_type=object_type), missing)
     for path in ("owners", "forms", "marketing_events"):
@@ -67,21 +69,25 @@ def _probe(what: str, request: Callable[[], object], missing: list[str]) -> None
         missing.extend(denied.scopes or (what,))
 
 
-def set_up(client: Client, fields: Fields, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
-    """Return the specs whose property is missing, the key of tasks and notes always among those asked for.
+def set_up(
+    client: Client, fields: Fields, specs: Sequence[FieldSpec], *, create: bool, makes_leads: bool = False,
+) -> Sequence[FieldSpec]:
+    """Return the specs whose property is missing, the unique key of what we make always among those asked for.
 
     With `create`, the missing ones are made first.
 
     Raises:
-        ConfigError: A property of that name is there, but is another kind of thing; all such are named.
+        ConfigError: A property of that name is there, but is another kind of thing, or has no room; all such are named.
     """
     fields.forget()
-    named = {(spec.stream, spec.name) for spec in specs}
-    specs = [*specs, *(spec for spec in KEY_SPECS if (spec.stream, spec.name) not in named)]
+    specs = [*specs, *_key_specs(specs, makes_leads=makes_leads)]
     problems = [problem for spec in specs if (problem := _conflict(fields, spec))]
     if problems:
         raise ConfigError(problems, hint="Rename our field in the mapping, or remove the property in HubSpot.")
     missing = [spec for spec in specs if spec.name not in fields.types(spec.stream)]
+    problems = [problem for spec in missing if spec.is_unique and (problem := _no_room(fields, spec))]
+    if problems:
+        raise ConfigError(problems, hint="Delete a unique property that nobody needs in HubSpot; then run it again.")
     if create and missing:
         for object_type in dict.fromkeys(STREAMS[spec.stream].object_type for spec in missing):
             _create_once(client, "property_groups", {"name": GROUP, "label": "MQL", "displayOrder": -1}, object_type)
@@ -89,6 +95,21 @@ def set_up(client: Client, fields: Fields, specs: Sequence[FieldSpec], *, create
             _create_once(client, "properties", _property(spec), STREAMS[spec.stream].object_type)
         fields.forget()
     return missing
+
+
+def _key_specs(specs: Sequence[FieldSpec], *, makes_leads: bool) -> list[FieldSpec]:
+    """Return what is not asked for, but without which nothing can be made only once."""
+    named = {(spec.stream, spec.name) for spec in specs}
+    streams = [creation.stream for kind, creation in CREATIONS.items() if makes_leads or kind is not ChangeKind.LEAD]
+    return [
+        FieldSpec(stream, KEY, "MQL key", "text", is_unique=True) for stream in streams if (stream, KEY) not in named
+    ]
+
+
+def _no_room(fields: Fields, spec: FieldSpec) -> str:
+    if sum(field.is_unique for field in fields.of(spec.stream)) < MOST_UNIQUE:
+        return ""
+    return f"hubspot: {spec.stream} have {MOST_UNIQUE} unique properties, as many as can be, so {spec.name} has no room"
 
 
 def _conflict(fields: Fields, spec: FieldSpec) -> str:

@@ -32,7 +32,11 @@ class PageSizes(NamedTuple):
 # Source: https://github.com/amp-labs/connectors/pull/45, checked 2026-11-22.
 _CURSOR_FIELD = "hs_lastmodifieddate"
 
-WITH_CONTACTS = frozenset({"deals", "meetings", "calls", "emails", "notes", "tasks", "communications"})
+LEADS = "leads"
+"""HubSpot's own object for them, beside the contacts; not every account has set it up.
+Source: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/leads/guide, checked 2026-11-22."""
+
+WITH_CONTACTS = frozenset({"deals", "meetings", "calls", "emails", "notes", "tasks", "communications", LEADS})
 """Streams whose records say, by association, which contacts they are about."""
 
 CRM_OBJECTS = frozenset({"contacts", "companies"}) | WITH_CONTACTS

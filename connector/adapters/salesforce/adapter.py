@@ -17,22 +17,25 @@ from connector.adapter_kit.protocol import (
 from connector.adapters.salesforce import setup
 from connector.adapters.salesforce.answers import CRM
 from connector.adapters.salesforce.client import Client
+from connector.adapters.salesforce.closing import Closings
 from connector.adapters.salesforce.drift import explained
+from connector.adapters.salesforce.ingest import IngestJobs
+from connector.adapters.salesforce.marking import Markings
 from connector.adapters.salesforce.notes import LOST_NOTE_SECONDS, Notes
 from connector.adapters.salesforce.reader import Reader
 from connector.adapters.salesforce.removed import Removed
 from connector.adapters.salesforce.schema import Schema
 from connector.adapters.salesforce.streams import SOURCES, STREAMS, has_page, source_of
-from connector.adapters.salesforce.tasks import Tasks
+from connector.adapters.salesforce.tasks import KEY_FIELD, Tasks
 from connector.adapters.salesforce.together import Together
 from connector.adapters.salesforce.updates import Updates
-from connector.adapters.salesforce.writer import Writer
+from connector.adapters.salesforce.writer import LARGEST_WRITE, Writer
 from connector.errors import ApiChangedError, ConfigError
 from connector.records import Change, Receipt, RecordKey, Removal, Value
 
 _WRITTEN_OBJECTS: Mapping[str, tuple[str, ...]] = {
-    "Lead": ("updateable",), "Contact": ("updateable",), "Task": ("createable",),
-    "ContentNote": ("createable",), "ContentDocumentLink": ("createable",),
+    "Lead": ("updateable",), "Contact": ("updateable",), "Task": ("createable", "updateable"),
+    "ContentNote": ("createable", "updateable"), "ContentDocumentLink": ("createable",),
 }
 
 
@@ -42,8 +45,11 @@ class SalesforceAdapter:
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = LOST_NOTE_SECONDS
+    largest_write = LARGEST_WRITE
 
-    def __init__(self, client: Client, *, time_zone: str, bulk_from_records: int) -> None:
+    def __init__(
+        self, client: Client, *, time_zone: str, bulk_from_records: int, bulk_write_from_records: int,
+    ) -> None:
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
@@ -54,8 +60,12 @@ class SalesforceAdapter:
         together = Together(client)
         self._reader = Reader(client, self._schema, together, bulk_from_records=bulk_from_records)
         self._removed = Removed(client, together)
-        self._updates = Updates(client, self._schema)
-        self._writer = Writer(self._updates, Tasks(client, self._schema, zone), Notes(client))
+        self._updates = Updates(client, self._schema, together)
+        self._writer = Writer(
+            self._updates, Tasks(client, self._schema, together, zone), Notes(client, together),
+            Closings(client, self._schema, together), Markings(client), IngestJobs(client, task_key=KEY_FIELD),
+            bulk_from_rows=bulk_write_from_records,
+        )
 
     @property
     def page_size(self) -> int:
@@ -119,7 +129,11 @@ class SalesforceAdapter:
     def read_back(
         self, stream: str, remote_ids: Sequence[str], fields: Sequence[str],
     ) -> Mapping[str, Mapping[str, Value]]:
-        """Return current values by remote id, 200 records per call; what is gone is left out."""
+        """Return current values by remote id, 2,500 records per call; what is gone is left out.
+
+        Args:
+            stream: One of `streams`, or `notes` for the notes we make.
+        """
         return self._updates.read_back(stream, remote_ids, fields)
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:
@@ -127,17 +141,23 @@ class SalesforceAdapter:
         return self._writer.apply(changes)
 
     def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
-        """Return the ids of our tasks and notes that exist already, by idempotency key."""
+        """Return the ids of our tasks and notes that exist already; see `Writer.look_up`."""
         return self._writer.look_up(changes)
 
-    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
-        """Return the fields that are missing, the task's key included; with `create`, make them first.
+    def setup(
+        self, specs: Sequence[FieldSpec], *, create: bool, makes_leads: bool = False,
+    ) -> Sequence[FieldSpec]:
+        """Return the fields that are missing, the task's key included; with `create`, make and grant them first.
 
         Raises:
             ConfigError: A field of that name is another kind of thing.
             AccessDeniedError: Fields may not be created, or exist and are hidden from the integration user.
         """
         return setup.set_up(self._client, self._schema, specs, create=create)
+
+    def package(self, specs: Sequence[FieldSpec]) -> bytes | None:
+        """Return a zip for an administrator to deploy; see `setup.pack`. It asks for the objects' descriptions."""
+        return setup.pack(self._schema, specs, api_version=self._client.api_version)
 
     def ask_place(self) -> str:
         """Return the org's address; logs in when no session is open yet, and calls nothing else."""

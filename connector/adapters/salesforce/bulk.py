@@ -69,7 +69,7 @@ class BulkJobs:
         """
         info = self._client.read("jobs/query", {"operation": "queryAll", "query": soql})
         version = self._client.version_path.rsplit("/v", 1)[1]
-        return Job(_text_of(info, "id"), version, self._client.asked_at)
+        return Job(text_of(info, "id"), version, self._client.asked_at)
 
     def wait(self, job: Job) -> int:
         """Return how many rows a job has, once it is done.
@@ -79,16 +79,16 @@ class BulkJobs:
             UnavailableError: It is still at work after our patience.
         """
         looking = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda info: _text_of(info, "state") in _WORKING), wait=POLL_WAIT,
+            retry=tenacity.retry_if_result(lambda info: text_of(info, "state") in _WORKING), wait=POLL_WAIT,
             stop=tenacity.stop_after_delay(PATIENCE_SECONDS), retry_error_callback=_out_of_patience,
         )
         try:
             info = looking(self._client.get, _path(job))
         except (ApiChangedError, RejectedError) as error:
             raise JobLostError(f"Salesforce's bulk job is gone ({type(error).__name__})", crm=CRM) from None
-        if _text_of(info, "state") != "JobComplete":
+        if text_of(info, "state") != "JobComplete":
             # Its errorMessage may quote the query, so it goes nowhere.
-            raise JobLostError(f"Salesforce's bulk job ended as {_text_of(info, 'state')[:20]}", crm=CRM)
+            raise JobLostError(f"Salesforce's bulk job ended as {text_of(info, 'state')[:20]}", crm=CRM)
         return int(info.get("numberRecordsProcessed") or 0)
 
     def part(self, job: Job, object_type: str) -> Part:
@@ -155,7 +155,8 @@ def _path(job: Job) -> str:
     return f"/services/data/v{job.api_version}/jobs/query/{job.job_id}"
 
 
-def _text_of(info: Any, name: str) -> str:
+def text_of(info: Any, name: str) -> str:
+    """Return a text out of an answer about a job. Raises UnavailableError when there is none."""
     value = info.get(name) if isinstance(info, Mapping) else None
     if not isinstance(value, str):
         raise UnavailableError("Salesforce's answer about a bulk job cannot be read", crm=CRM)

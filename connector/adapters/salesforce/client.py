@@ -71,13 +71,14 @@ class Client:
     """One org, one credential, one connection pool.
 
     Attributes:
+        api_version: Such as `67.0`.
         asked_at: Salesforce's clock when the last answered request left us, or a little earlier: what changed after
             it carries no older stamp. Aware UTC; our own clock before the first answer.
         meter: Counts what is sent here, requests for tokens not; its usage comes from Salesforce's answers.
     """
 
     def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
-        self._api_version = connection.api_version
+        self.api_version = connection.api_version
         self._session = requests.Session()
         self._session.mount("https://", _WireAdapter(connection.base_url))
         self._base_url = connection.base_url.rstrip("/")
@@ -116,9 +117,14 @@ class Client:
         """Delete what only we made and nobody reads, such as a finished job; harmless to repeat."""
         self._send(_Request("DELETE", path, is_json=False, classifier=allow_missing))
 
-    def read(self, path: str, body: Any) -> Any:
+    def read(self, path: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any:
         """Return the JSON of a POST that only reads: it is tried again as a GET would be."""
-        return self._send(_Request("POST", path, body=orjson.dumps(body)))
+        return self._send(_Request("POST", path, body=orjson.dumps(body), headers=headers or {}))
+
+    def upload(self, path: str, data: bytes, *, content_type: str) -> None:
+        """Put a file to a path. Raises OutcomeUnknownError when it left and no answer came."""
+        headers = {"Content-Type": content_type}
+        self._send(_Request("PUT", path, body=data, headers=headers, is_write=True, is_json=False))
 
     def write(self, method: str, path: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any:
         """Return the JSON of a request that changes something.
@@ -147,18 +153,20 @@ class Client:
         return _query_page(page)
 
     def query_together(
-        self, queries: Sequence[str], *, batch_size: int = LARGEST_PAGE,
+        self, queries: Sequence[str], *, batch_size: int = LARGEST_PAGE, include_deleted: bool = True,
     ) -> list[dict[str, Any] | ConnectorError]:
-        """Return the first pages of several queries, deleted and archived rows included, for one call.
+        """Return the first pages of several queries for one call.
 
         Args:
             queries: At most `QUERIES_TOGETHER`.
+            include_deleted: As for `query`.
 
         Returns:
             For each query, in order, its page, or what is wrong with it.
         """
+        verb = "queryAll" if include_deleted else "query"
         parts: list[dict[str, Any]] = [
-            {"method": "GET", "url": f"{self.version_path}/queryAll/?q={quote(soql)}", "referenceId": f"q{number}"}
+            {"method": "GET", "url": f"{self.version_path}/{verb}/?q={quote(soql)}", "referenceId": f"q{number}"}
             for number, soql in enumerate(queries)
         ]
         if batch_size != LARGEST_PAGE:
@@ -182,6 +190,13 @@ class Client:
             page = self.query_more(page["nextRecordsUrl"])
             rows += page["records"]
         return rows
+
+    def user_id(self) -> str:
+        """Return the id of the user that the credential stands for; a call. Empty where the org does not tell.
+
+        Source: assumed (the list of resources ends with `identity`, the address `.../id/{org}/{user}`).
+        """
+        return str(self.get("").get("identity") or "").rpartition("/")[2]
 
     def clock(self) -> datetime:
         """Return Salesforce's clock as of the last answer, asking for one (a call) if there was none yet."""
@@ -262,7 +277,7 @@ class Client:
         session, ends_at = self._login.open()
         return Granted(
             Salesforce(
-                session_id=session.session_id, instance=session.instance, version=self._api_version,
+                session_id=session.session_id, instance=session.instance, version=self.api_version,
                 session=self._session,
             ),
             ends_at,

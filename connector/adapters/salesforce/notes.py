@@ -9,15 +9,16 @@ sforce_api_objects_contentnote.htm and api_rest/resources_composite_graph.htm, c
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from connector.adapters.salesforce import soql
-from connector.adapters.salesforce.answers import CRM, refusals
+from connector.adapters.salesforce.answers import CRM, Refusal, refusals
 from connector.adapters.salesforce.client import Client
-from connector.adapters.salesforce.delivery import Group, asking
+from connector.adapters.salesforce.delivery import Group, Sent, refused_row
+from connector.adapters.salesforce.remedies import OVERRULED
 from connector.adapters.salesforce.rendering import document_of, marks_in, note_html, title_of
-from connector.adapters.salesforce.updates import WRITE_HEADERS, refused_row
+from connector.adapters.salesforce.together import Together
+from connector.adapters.salesforce.updates import WRITE_HEADERS
 from connector.errors import OutcomeUnknownError
 from connector.records import Change, Outcome, Receipt
 
@@ -31,20 +32,27 @@ Source: developer.salesforce.com/docs/platform/salesforce-app-limits-cheatsheet/
 salesforce-app-limits-platform-api.html (the 10 minutes), checked 2026-11-22; that a request goes on after its client
 has hung up is assumed."""
 
-IDS_PER_QUERY = 200
 _SYMPTOMS = frozenset({"PROCESSING_HALTED"})   # what the innocent part of a failed graph says
+
+
+class GraphResult(NamedTuple):
+    """What became of one graph: the bodies of its parts by reference id, or why nothing of it was done."""
+
+    is_successful: bool
+    parts: Mapping[str, Any]
+    errors: Sequence[Refusal]
 
 
 class Notes:
     """Makes and finds our notes."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, together: Together) -> None:
+        self._client, self._together = client, together
 
     def look_up(self, changes: Sequence[Change]) -> dict[str, str]:
         """Return the ids of the notes that exist already, by idempotency key.
 
-        Costs one query per 200 records, one per 200 notes on them, and one call per note of the same title.
+        Costs a call for 2,500 records, one for 2,500 notes on them, and one for each note of the same title.
         """
         if not changes:
             return {}
@@ -64,36 +72,41 @@ class Notes:
                     break
         return found
 
-    def create(self, groups: Sequence[Group]) -> Iterator[Receipt]:
-        """Yield the receipts of at most 75 notes; what exists already is UNCHANGED."""
-        with asking():
-            existing = self.look_up([group.changes[0] for group in groups])
-        absent = []
+    def find(self, groups: Sequence[Group]) -> Iterator[Receipt]:
+        """Yield the receipts of notes that exist already: UNCHANGED."""
+        existing = self.look_up([group.changes[0] for group in groups])
         for group in groups:
-            note_id = existing.get(group.changes[0].idempotency_key)
-            if note_id is None:
-                absent.append(group)
-            else:
-                yield from group.receipts(Outcome.UNCHANGED, remote_id=note_id)
-        if absent:
-            yield from self._insert(absent)
+            if group.changes[0].idempotency_key in existing:
+                yield from group.receipts(
+                    Outcome.UNCHANGED, remote_id=existing[group.changes[0].idempotency_key],
+                )
 
-    def _insert(self, groups: Sequence[Group]) -> Iterator[Receipt]:
+    def write(self, groups: Sequence[Group]) -> Sent:
+        """Make at most 75 notes that were not found, each with its link or not at all, in one request."""
         graphs = [self._graph(str(number), group.changes[0]) for number, group in enumerate(groups)]
         answer = self._client.write("POST", "composite/graph", {"graphs": graphs}, headers=WRITE_HEADERS)
-        made: list[tuple[Group, str]] = []
-        for group, (note_id, errors) in zip(groups, _results(answer, len(groups))):
-            if note_id:
-                made.append((group, note_id))
+        receipts: list[Receipt] = []
+        accepted: list[Group] = []
+        for group, result in zip(groups, graph_results(answer, len(groups)), strict=True):
+            if not result.is_successful:
+                receipts += refused_row(group, result.errors)
+                continue
+            try:
+                accepted.append(group._replace(made_id=str(result.parts["note"]["id"])))
+            except (KeyError, TypeError):
+                raise _unreadable() from None
+        return Sent(receipts, accepted)
+
+    def confirm(self, groups: Sequence[Group]) -> Iterator[Receipt]:
+        """Yield the receipts of notes that were accepted: DONE when they are seen on the record."""
+        linked = self._links([group.record.remote_id for group in groups])
+        for group in groups:
+            if group.made_id in linked.get(group.record.remote_id, ()):
+                yield from group.receipts(Outcome.DONE, remote_id=group.made_id)
             else:
-                yield from refused_row(group, {"errors": errors})
-        with asking():
-            linked = self._links([group.record.remote_id for group, _ in made])
-        for group, note_id in made:
-            if note_id in linked.get(group.record.remote_id, ()):
-                yield from group.receipts(Outcome.DONE, remote_id=note_id)
-            else:
-                yield from group.receipts(Outcome.REJECTED, remote_id=note_id, reason="did not take effect: link")
+                yield from group.receipts(
+                    Outcome.REJECTED, remote_id=group.made_id, reason="did not take effect: link", remedy=OVERRULED,
+                )
 
     def _graph(self, number: str, change: Change) -> dict[str, Any]:
         document = document_of(change)
@@ -111,47 +124,43 @@ class Notes:
 
     def _links(self, record_ids: Sequence[str]) -> dict[str, list[str]]:
         linked: dict[str, list[str]] = {}
-        for listed in _id_lists(record_ids):
-            for row in self._client.query_all(
-                f"SELECT ContentDocumentId, LinkedEntityId FROM ContentDocumentLink WHERE LinkedEntityId IN {listed}",  # noqa: S608
-            ):
-                linked.setdefault(row["LinkedEntityId"], []).append(row["ContentDocumentId"])
+        for row in self._together.rows_by_ids(
+            "ContentDocumentLink", ("ContentDocumentId", "LinkedEntityId"), "LinkedEntityId", record_ids,
+            include_deleted=False,
+        ):
+            linked.setdefault(row["LinkedEntityId"], []).append(row["ContentDocumentId"])
         return linked
 
     def _titles(self, note_ids: Sequence[str]) -> dict[str, str]:
         # The title is compared here and not in the query: a query's text is logged by the HTTP library.
-        titles: dict[str, str] = {}
-        for listed in _id_lists(note_ids):
-            for row in self._client.query_all(f"SELECT Id, Title FROM ContentNote WHERE Id IN {listed}"):  # noqa: S608
-                titles[row["Id"]] = row["Title"]
-        return titles
+        return {row["Id"]: row["Title"] for row in self._together.rows_by_ids(
+            "ContentNote", ("Id", "Title"), "Id", note_ids, include_deleted=False,
+        )}
 
     def _marks(self, note_id: str) -> frozenset[str]:
         content = self._client.get_text_or_none(f"sobjects/ContentNote/{note_id}/Content")
         return frozenset() if content is None else marks_in(content)
 
 
-def _id_lists(ids: Sequence[str]) -> Iterator[str]:
-    unique = sorted(set(ids))
-    for start in range(0, len(unique), IDS_PER_QUERY):
-        yield soql.texts(unique[start : start + IDS_PER_QUERY])
-
-
-def _results(answer: Any, count: int) -> list[tuple[str, list[Any]]]:
-    """Return for each graph, in order, the note's id or else the errors."""
+def graph_results(answer: Any, count: int) -> list[GraphResult]:
+    """Return what became of each graph, in order. Raises OutcomeUnknownError when the answer does not say."""
     try:
         graphs = {graph["graphId"]: graph for graph in answer["graphs"]}
         results = []
         for number in range(count):
             graph = graphs[str(number)]
             parts = {part["referenceId"]: part["body"] for part in graph["graphResponse"]["compositeResponse"]}
-            results.append((str(parts["note"]["id"]), []) if graph["isSuccessful"] else ("", _causes(parts.values())))
+            is_successful = graph["isSuccessful"] is True
+            results.append(GraphResult(is_successful, parts, () if is_successful else _causes(parts.values())))
         return results
     except (KeyError, TypeError):
-        raise OutcomeUnknownError("Salesforce's answer to a request for notes cannot be read", crm=CRM) from None
+        raise _unreadable() from None
 
 
-def _causes(bodies: Iterable[Any]) -> list[Any]:
-    errors = [error for body in bodies if isinstance(body, list) for error in body]
-    causes = [error for error, refusal in zip(errors, refusals(errors)) if refusal.code not in _SYMPTOMS]
-    return causes or errors
+def _unreadable() -> OutcomeUnknownError:
+    return OutcomeUnknownError("Salesforce's answer to a request for notes cannot be read", crm=CRM)
+
+
+def _causes(bodies: Iterable[Any]) -> list[Refusal]:
+    errors = [refusal for body in bodies for refusal in refusals(body)]
+    return [refusal for refusal in errors if refusal.code not in _SYMPTOMS] or errors

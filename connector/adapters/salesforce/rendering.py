@@ -35,6 +35,11 @@ def title_of(document: Document) -> str:
     return _cut(title, LONGEST_TITLE) or "-"
 
 
+def title_under(mark: str, title: str) -> str:
+    """Return a title with a mark before it, at most 255 characters."""
+    return _cut(f"{mark} {_one_line(title)}", LONGEST_TITLE)
+
+
 def plain_text(document: Document) -> str:
     """Return headings on their own lines, a `・` before each line under them; cut after 32,000 characters."""
     parts = []
@@ -56,6 +61,17 @@ def note_html(document: Document, idempotency_key: str) -> str:
             parts += [f"<p>{_html_line(line)}</p>" for line in section.lines]
     parts.append(f"<p><small>{html.escape(idempotency_key)}</small></p>")
     return "".join(parts)
+
+
+def html_under(mark: str, content: str) -> str:
+    """Return a note's body with a mark as its first line."""
+    return f"<p><b>{html.escape(mark)}</b></p>{content}"
+
+
+def begins_with(content: str, mark: str) -> bool:
+    """Tell whether a note's first text is the mark, whatever tags stand around it."""
+    texts = (html.unescape(part).strip() for part in _TAG.split(content))
+    return next((text for text in texts if text), "") == mark
 
 
 def marks_in(content: str) -> frozenset[str]:

@@ -30,23 +30,27 @@ class Together:
         self._is_refused = False
 
     def first_pages(
-        self, queries: Sequence[str], *, batch_size: int = LARGEST_PAGE,
+        self, queries: Sequence[str], *, batch_size: int = LARGEST_PAGE, include_deleted: bool = True,
     ) -> Iterator[tuple[str, Asked | ConnectorError]]:
-        """Yield each query with its first page, deleted and archived rows included, or with what is wrong with it.
+        """Yield each query with its first page, or with what is wrong with it.
+
+        Args:
+            include_deleted: Deleted and archived rows, too.
 
         Raises:
             RetryableError, AuthError: It is not the fault of one of the queries.
         """
         for group in _groups(queries):
-            answers = self._ask(group, batch_size)
+            answers = self._ask(group, batch_size, include_deleted)
             asked_at = self._client.asked_at
             for query, answer in zip(group, answers):
                 yield query, answer if isinstance(answer, ConnectorError) else Asked(answer, asked_at)
 
     def rows_by_ids(
         self, object_type: str, fields: Sequence[str], key: str, ids: Sequence[str], *, condition: str = "",
+        include_deleted: bool = True,
     ) -> Iterator[dict[str, Any]]:
-        """Yield an object's rows whose `key` field holds one of the ids, deleted and archived ones included."""
+        """Yield an object's rows whose `key` field holds one of the ids."""
         unique = sorted(set(ids))
         also = f" AND {condition}" if condition else ""
         queries = [
@@ -54,9 +58,9 @@ class Together:
             f"WHERE {key} IN {soql.texts(unique[start : start + IDS_PER_QUERY])}{also}"
             for start in range(0, len(unique), IDS_PER_QUERY)
         ]
-        for query, answer in self.first_pages(queries):
+        for query, answer in self.first_pages(queries, include_deleted=include_deleted):
             if isinstance(answer, RetryableError):
-                page = self._client.query(query)
+                page = self._client.query(query, include_deleted=include_deleted)
             elif isinstance(answer, ConnectorError):
                 raise answer
             else:
@@ -66,18 +70,22 @@ class Together:
                 page = self._client.query_more(page["nextRecordsUrl"])
                 yield from page["records"]
 
-    def _ask(self, queries: Sequence[str], batch_size: int) -> Sequence[dict[str, Any] | ConnectorError]:
+    def _ask(
+        self, queries: Sequence[str], batch_size: int, include_deleted: bool,
+    ) -> Sequence[dict[str, Any] | ConnectorError]:
         if len(queries) > 1 and not self._is_refused:
             try:
-                return self._client.query_together(queries, batch_size=batch_size)
+                return self._client.query_together(
+                    queries, batch_size=batch_size, include_deleted=include_deleted,
+                )
             except (RejectedError, AccessDeniedError, ApiChangedError) as error:
                 log.info("salesforce takes no queries together (%s): asking one by one", type(error).__name__)
                 self._is_refused = True
-        return [self._ask_one(query, batch_size) for query in queries]
+        return [self._ask_one(query, batch_size, include_deleted) for query in queries]
 
-    def _ask_one(self, query: str, batch_size: int) -> dict[str, Any] | ConnectorError:
+    def _ask_one(self, query: str, batch_size: int, include_deleted: bool) -> dict[str, Any] | ConnectorError:
         try:
-            return self._client.query(query, batch_size=batch_size)
+            return self._client.query(query, batch_size=batch_size, include_deleted=include_deleted)
         except (RejectedError, AccessDeniedError, ApiChangedError) as error:
             return error
 

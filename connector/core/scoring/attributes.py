@@ -94,6 +94,11 @@ def encode(column: Iterable[Value]) -> tuple[pl.Series, Values]:
     return pl.Series(coded, dtype=pl.UInt32), Values([value for _, value in codes])
 
 
+def meets(attributes: Mapping[str, Value], wanted: Mapping[str, Condition]) -> bool:
+    """Tell whether all of it holds of one person or activity; for many at once there is `Attributes.meet`."""
+    return all(Values((attributes.get(name),)).accept(one)[0] for name, one in wanted.items())
+
+
 def evidence(wanted: Mapping[str, Condition], attributes: Mapping[str, Value]) -> str:
     """Return what met a condition: `department=information_systems, role=head`."""
     return ", ".join(f"{name}={_shortened(text_of(attributes.get(name)))}" for name in wanted)

@@ -21,6 +21,11 @@ def mirai() -> Mapping:
 
 
 @cache
+def acme() -> Mapping:
+    return load_mapping(Path(__file__).parents[3] / "mappings" / "acme.toml")
+
+
+@cache
 def normalizer() -> Normalizer:
     return Normalizer(mirai())
 

@@ -1,4 +1,5 @@
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from core_cases import (
@@ -8,6 +9,7 @@ from core_cases import (
     hubspot_submission,
     mirai,
     person_of,
+    salesforce_contact,
     salesforce_lead,
     score_of,
 )
@@ -15,17 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.core.lifecycle import PersonState, decide
-from connector.core.texts import (
-    MAX_LINE_LENGTH,
-    MAX_REASON_LENGTH,
-    MAX_SECTION_LINES,
-    note_document,
-    plain,
-    reason_line,
-    task_document,
-)
+from connector.core.plain import MAX_LINE_LENGTH, plain
+from connector.core.texts import MAX_REASON_LENGTH, MAX_SECTION_LINES, note_document, reason_line, task_document
 from connector.core.words import English, Japanese
-from connector.records import ActivityKind
+from connector.records import ActivityKind, Link, RecordKey, Stage, StageEntry
 
 ENGLISH = mirai().model_copy(update={"language": "en"})
 DOWNLOAD = hubspot_submission("資料ダウンロード：経費精算ガイド", days_ago=5)
@@ -153,6 +148,62 @@ def test_long_sections_end_with_how_much_is_left_out():
     assert len(lines) == MAX_SECTION_LINES + 1
     assert lines[0].endswith("資料1")
     assert lines[-1] == "ほか3件"
+
+
+def test_task_and_note_link_to_the_records_in_the_other_crms() -> None:
+    person, mapping = person_of(hubspot(), salesforce_lead(), salesforce_contact()), mirai()
+    decision = handoff(person, DOWNLOAD)
+    lead, contact = "00Q000000000001AAA", "003000000000001AAA"
+
+    def link(key: RecordKey) -> str | None:
+        return f"https://salesforce.example/{key.remote_id}" if key.remote_id == lead else None
+
+    lines = (f"Salesforce コンタクト：{contact}", Link(f"Salesforce リード：{lead}", f"https://salesforce.example/{lead}"))
+    told = task_document(decision, person, mapping, link=link, crm="hubspot")
+    assert sections(told)["別のCRMの記録"] == lines
+    assert sections(note_document(decision, person, DOWNLOAD, mapping, "hubspot", link=link))["別のCRMの記録"] == lines
+    in_salesforce = task_document(decision, person, mapping, link=link, crm="salesforce")
+    assert sections(in_salesforce)["別のCRMの記録"] == ("HubSpot コンタクト：101",)
+
+
+def test_a_record_that_another_one_replaced_is_not_named() -> None:
+    converted = salesforce_lead(ConvertedContactId="003000000000001AAA")
+    person = person_of(hubspot(), converted, salesforce_contact())
+    assert sections(note(person))["別のCRMの記録"] == ("Salesforce コンタクト：003000000000001AAA",)
+
+
+@pytest.mark.parametrize(("mapping", "line", "bare"), [
+    (mirai(), "再び動きがあったお客様です（3回目、前回の引き渡し 2026/9/1(火)、差し戻し 2026/10/1(木)）。",
+     "再び動きがあったお客様です（3回目）。"),
+    (ENGLISH, "They came back (cycle 3, handed over before on Tue 1 Sep 2026, sent back on Thu 1 Oct 2026).",
+     "They came back (cycle 3)."),
+])
+def test_who_comes_back_is_told_with_when_sales_had_them_before(mapping, line, bare) -> None:
+    def entry(cycle: int, stage: Stage, month: int, basis: str = "handoff") -> StageEntry:
+        return StageEntry(cycle, stage, datetime(2026, month, 1, tzinfo=UTC), None, basis)
+
+    person = person_of(hubspot())
+    once = replace(handoff(person, DOWNLOAD, mapping), cycle=3, stages=())
+    stages = (
+        entry(1, Stage.MQL, 3), entry(1, Stage.RECYCLED, 4, "recycled"), entry(2, Stage.INQUIRY, 5, "seen"),
+        entry(2, Stage.MQL, 9), entry(2, Stage.RECYCLED, 10, "recycled"), entry(3, Stage.MQL, 11),
+    )
+    again = replace(once, stages=stages)
+    heading = "なぜ今" if mapping.language == "ja" else "Why now"
+    for document in (task_document(again, person, mapping), note_document(again, person, DOWNLOAD, mapping, "hubspot")):
+        assert line in sections(document)[heading]
+    assert bare in sections(task_document(once, person, mapping))[heading]
+    dormant = replace(once, stages=stages[:4])
+    told = " ".join(sections(task_document(dormant, person, mapping))[heading])
+    assert ("9/1" in told) or ("1 Sep" in told)
+    assert not [word for word in ("差し戻し", "sent back") if word in told], "the recycling was before the last handoff"
+
+
+def test_what_sales_did_is_not_told_to_sales() -> None:
+    own = [activity(kind, title="営業の作業", days_ago=90) for kind in ActivityKind if not kind.is_by_lead]
+    person = person_of(hubspot())
+    assert own
+    assert note(person, [*DOWNLOAD, *own]) == note(person, DOWNLOAD)
 
 
 def test_what_two_crms_tell_of_one_day_is_one_line():

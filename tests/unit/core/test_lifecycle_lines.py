@@ -138,7 +138,7 @@ def test_who_comes_back_early_waits_until_the_cool_down_is_over():
         for at in (end - timedelta(microseconds=1), end)
     ]
     assert [(d.cycle, d.hands_off) for d in again] == [(2, False), (2, True)]
-    assert again[1].look_again_at is None
+    assert again[1].cools_until is None
 
 
 def test_a_person_in_the_crm_makes_an_mql_whatever_the_points():

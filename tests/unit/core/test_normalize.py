@@ -7,6 +7,7 @@ from core_cases import NOW, hubspot, mirai, normalizer, salesforce_contact, sale
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.core.human_names import full_name, name_parts
 from connector.core.normalize import MAX_COUNTED, Normalizer, fold, matcher, parse_moment
 from connector.mapping.model import Mapping
 from connector.records import ActivityKind, RecordKey, Stage
@@ -314,3 +315,27 @@ def test_a_text_means_the_same_the_first_time_and_when_it_is_remembered(text):
 def _as_by_the_table(name, text):
     rows = mirai().rows(name)
     return next((ours for ours, patterns in rows if matcher(patterns)(fold(text))), None)
+
+
+TEXTS = st.one_of(
+    st.none(), st.text(max_size=6), st.sampled_from([
+        " K.Tamura@Asahina.example ", "a@x.example;b@y.example", "x@", "田村", "浩二", "00Q1", "7", 7, True, 1.5,
+    ]),
+)
+TELLING_FIELDS = [
+    ("hubspot", "contacts", ("email", "hs_additional_emails", "lastname", "firstname", "salesforceleadid",
+                             "salesforcecontactid", "lifecyclestage", "company")),
+    ("salesforce", "leads", ("Email", "LastName", "FirstName", "ConvertedContactId", "Status", "Company")),
+    ("salesforce", "contacts", ("Email", "LastName", "FirstName", "Account.Name")),
+]
+
+
+@given(st.sampled_from(TELLING_FIELDS), st.data())
+def test_traces_tell_whose_a_record_is_as_the_whole_contact_does(stream, data):
+    crm, name, fields = stream
+    payload = {field: data.draw(TEXTS) for field in data.draw(st.sets(st.sampled_from(fields)))}
+    key = RecordKey(crm, name, "1")
+    traces, whole = normalizer().traces(key, NOW, payload), normalizer().contact(key, NOW, payload)
+    for told in ("key", "modified_at", "emails", "linked_to", "superseded_by"):
+        assert getattr(traces, told) == getattr(whole, told)
+    assert (full_name(traces), name_parts(traces)) == (full_name(whole), name_parts(whole))

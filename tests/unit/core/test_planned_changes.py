@@ -15,21 +15,17 @@ from core_cases import (
     score_of,
 )
 
-from connector.core.changes import OwnerDirectory, instant, plan_changes
+from connector.core.changes import instant, plan_changes
 from connector.core.lifecycle import PersonState, decide
-from connector.records import ChangeKind, Stage
+from connector.records import ChangeKind, Ownership, RecordKey, Stage
 
-OWNERS = {
-    "hubspot": OwnerDirectory({"9001": "鈴木 美咲"}),
-    "salesforce": OwnerDirectory({"005000000000009AAA": "加藤 翔太"}, fallback_id="005000000000009AAA"),
-}
 DOWNLOAD = hubspot_submission()
 
 
-def plan(person, activities=DOWNLOAD, state=None, mapping=None, owners=OWNERS):
+def plan(person, activities=DOWNLOAD, state=None, mapping=None, owners=(), **more):
     mapping = mapping or mirai()
     decision = decide(person, score_of(person, activities), state or PersonState(), mapping, NOW)
-    return plan_changes("mirai", decision, person, activities, owners, mapping)
+    return plan_changes("mirai", replace(decision, owners=owners), person, activities, mapping, **more)
 
 
 def kinds(changes):
@@ -83,21 +79,88 @@ def test_score_of_nothing_is_planned_too_so_that_a_fallen_score_can_be_written()
 
 
 def test_a_handoff_that_the_crm_does_not_show_yet_is_not_written_back_as_inquiry():
-    (score,) = plan(person_of(hubspot()), state=PersonState(1, Stage.INQUIRY, NOW))
-    assert "mql_status" not in score.fields
-    recycled = replace(person_of(hubspot()), stage=Stage.RECYCLED)
-    (score,) = plan(recycled, state=PersonState(1, Stage.RECYCLED, NOW))
+    for shown in (Stage.INQUIRY, Stage.RECYCLED):
+        person = replace(person_of(hubspot()), stage=shown)
+        (score,) = plan(person, state=PersonState(1, shown, NOW))
+        assert score.fields["mql_status"] == "mql"
+
+
+def test_who_must_act_by_the_decision_gets_task_and_note_in_their_crm_and_a_queue_the_task_alone():
+    owners = (Ownership("hubspot", owner_id="9001"), Ownership("salesforce", queue_id="00G1"))
+    changes = plan(person_of(hubspot(), salesforce_lead()), owners=owners)
+    made = {(c.crm, c.kind): (c.owner_id, c.queue_id) for c in changes if c.kind.creates}
+    assert made == {
+        ("hubspot", ChangeKind.TASK): ("9001", ""), ("hubspot", ChangeKind.NOTE): ("9001", ""),
+        ("salesforce", ChangeKind.TASK): ("", "00G1"), ("salesforce", ChangeKind.NOTE): ("", ""),
+    }
+    assert all(c.is_urgent for c in changes if c.kind is ChangeKind.TASK)    # 40 points are hot
+
+
+@pytest.mark.parametrize(("lead", "made"), [
+    ("none", ["task", "note"]), ("beside", ["lead", "task", "note"]), ("instead", ["lead", "note"]),
+])
+def test_a_lead_record_is_made_beside_the_task_or_instead_of_it(lead, made):
+    changes = plan(person_of(hubspot()), mapping=writing(lead=lead))
+    assert [c.kind for c in changes if c.kind.creates] == made
+    assert all("田村" in c.document.title for c in changes if c.kind is ChangeKind.LEAD)
+
+
+def test_what_is_taken_back_steps_the_stage_back_keeps_the_reason_and_closes_the_task():
+    stages = {Stage.MQL: "marketingqualifiedlead", Stage.RECYCLED: "lead"}
+    mapping, task = writing(stages=stages), RecordKey("hubspot", "tasks", "77")
+    person = person_of(hubspot(lifecyclestage="marketingqualifiedlead"))
+    decision = replace(
+        decide(person, score_of(person, DOWNLOAD), PersonState(1, None, NOW), mapping, NOW),
+        recycles="overdue", stage=Stage.RECYCLED,
+    )
+    recycle, close, score = sorted(
+        plan_changes("mirai", decision, person, DOWNLOAD, mapping, tasks={"hubspot": task}),
+        key=lambda c: [ChangeKind.RECYCLE, ChangeKind.CLOSE_TASK, ChangeKind.SCORE].index(c.kind),
+    )
+    assert (recycle.fields, recycle.before) == (
+        {"lifecyclestage": "lead"}, {"lifecyclestage": "marketingqualifiedlead"},
+    )
+    assert "対応の記録がなかった" in recycle.document.title
+    assert (close.record, close.document) == (task, recycle.document)
     assert score.fields["mql_status"] == "recycled"
 
 
-@pytest.mark.parametrize(("owner_id", "directory", "expected"), [
-    ("9001", OwnerDirectory({"9001": "鈴木"}, "9002"), "9001"),
-    ("9001", OwnerDirectory({"9002": "加藤"}, "9002"), "9002"),
-    ("", OwnerDirectory({"9001": "鈴木"}), ""), ("9001", OwnerDirectory(), ""),
+def test_where_the_crm_has_no_word_for_recycled_its_stage_stays():
+    person = person_of(hubspot(lifecyclestage="marketingqualifiedlead"))
+    decision = replace(
+        decide(person, score_of(person, DOWNLOAD), PersonState(1, None, NOW), mirai(), NOW),
+        recycles="overdue", stage=Stage.RECYCLED,
+    )
+    mapping = writing(stages={Stage.MQL: "marketingqualifiedlead"})
+    assert [c.kind for c in plan_changes("mirai", decision, person, DOWNLOAD, mapping)] == [ChangeKind.SCORE]
+
+
+@pytest.mark.parametrize(("shown", "written"), [
+    ("marketingqualifiedlead", {"lifecyclestage": "accepted"}), ("salesqualifiedlead", None), ("customer", None),
 ])
-def test_the_record_s_active_owner_acts_else_the_fallback_else_nobody(owner_id, directory, expected):
-    changes = plan(person_of(hubspot(hubspot_owner_id=owner_id)), owners={"hubspot": directory})
-    assert [c.owner_id for c in changes if c.kind in (ChangeKind.TASK, ChangeKind.NOTE)] == [expected] * 2
+def test_what_sales_did_moves_the_stage_on_where_it_has_a_word_and_never_back(shown, written):
+    stages = {Stage.MQL: "marketingqualifiedlead", Stage.SAL: "accepted"}
+    person = person_of(hubspot(lifecyclestage=shown))
+    decision = replace(
+        decide(person, score_of(person, DOWNLOAD), PersonState(1, None, NOW), mirai(), NOW), stage=Stage.SAL,
+    )
+    changes = plan_changes("mirai", decision, person, DOWNLOAD, writing(stages=stages))
+    assert [c.fields for c in changes if c.kind is ChangeKind.STAGE] == ([written] if written else [])
+
+
+def test_the_word_for_nurturing_and_the_lane_are_written_where_the_mapping_has_fields_for_them():
+    write_back = mirai().crm["hubspot"].write_back["contacts"]
+    mapping = writing(fields={**write_back.fields, "nurture": "mql_nurture", "lane": "mql_lane"})
+    score = plan(person_of(hubspot()), mapping=mapping, nurture="資料DL")[1]
+    assert (score.fields["mql_nurture"], score.fields["mql_lane"]) == ("資料DL", "mql")
+    assert "mql_nurture" not in plan(person_of(hubspot()), mapping=mapping)[1].fields
+
+
+def writing(**updates):
+    """The mapping of the tests with another way to write to HubSpot's contacts."""
+    write_back = mirai().crm["hubspot"].write_back["contacts"].model_copy(update=updates)
+    hub = mirai().crm["hubspot"].model_copy(update={"write_back": {"contacts": write_back}})
+    return mirai().model_copy(update={"crm": {"hubspot": hub}})
 
 
 def test_the_task_is_due_at_the_deadline():
@@ -106,10 +169,7 @@ def test_the_task_is_due_at_the_deadline():
 
 
 def test_what_the_mapping_switches_off_is_not_made():
-    write_back = mirai().crm["hubspot"].write_back["contacts"].model_copy(update={"task": False, "stage": ""})
-    hub = mirai().crm["hubspot"].model_copy(update={"write_back": {"contacts": write_back}})
-    mapping = mirai().model_copy(update={"crm": {"hubspot": hub}})
-    changes = plan(person_of(hubspot()), mapping=mapping)
+    changes = plan(person_of(hubspot()), mapping=writing(task=False, stage=""))
     assert [c.kind for c in changes] == [ChangeKind.SCORE, ChangeKind.NOTE]
 
 
@@ -119,7 +179,7 @@ def test_fractions_of_points_stay_fractions():
     mapping = mirai().model_copy(update={"definition": definition})
     person = person_of(hubspot())
     decision = decide(person, score_of(person, DOWNLOAD, definition=definition), PersonState(), mapping, NOW)
-    fields = plan_changes("mirai", decision, person, DOWNLOAD, OWNERS, mapping)[1].fields
+    fields = plan_changes("mirai", decision, person, DOWNLOAD, mapping)[1].fields
     assert (fields["mql_score"], fields["mql_fit_points"]) == (42.5, 22.5)
     assert fields["mql_reason"] == "情報システム部門・部長 22.5 + 資料ダウンロード 20 = 42.5点"
 

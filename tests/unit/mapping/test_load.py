@@ -90,7 +90,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 def test_only_mapped_streams_and_fields_are_needed() -> None:
     mapping = load_mapping(ROOT / "mappings/mirai.toml")
     needed = needed_fields(mapping.crm["salesforce"])
-    assert set(needed) == {"leads", "contacts", "campaign_members", "tasks", "events", "accounts", "users"}
+    assert set(needed) == {
+        "leads", "contacts", "campaign_members", "tasks", "events", "accounts", "users", "opportunity_contact_roles",
+        "lead_history",
+    }
     assert "Campaign.Type" in needed["campaign_members"]
     assert "Campaign.Budget" not in needed["campaign_members"]
 

@@ -29,6 +29,7 @@ class Switches:
         lifecycle_backward: What a write of an earlier lifecycle stage does: succeed and change nothing, or 400.
         unique_conflict_status: The answer to a taken value of a `hasUniqueValue` property.
         unwritable_property: What naming an unknown or read-only property does to a write: 400, or that name is ignored.
+        queue_write: What writing a task's queue does: it is kept, ignored, or refused as read-only.
         multi_status: When a batch write with a bad input answers 207 rather than failing whole.
         missing_status: The status of a batch read that does not find everything it was asked for.
         merged_get: What a GET by the id of a merged-away record gives.
@@ -61,6 +62,7 @@ class Switches:
     lifecycle_backward: Literal["ignore", "refuse"] = "ignore"
     unique_conflict_status: Literal[400, 409] = 409
     unwritable_property: Literal["refuse", "ignore"] = "refuse"
+    queue_write: Literal["keep", "ignore", "refuse"] = "keep"
     multi_status: Literal["with_trace_ids", "always", "never"] = "with_trace_ids"
     missing_status: Literal[207, 200] = 207
     merged_get: Literal["survivor", "not_found"] = "survivor"

@@ -20,6 +20,7 @@ from connector.adapters.hubspot.sandbox.schema import (
     DEAL,
     EMAIL,
     ENGAGEMENTS,
+    LEAD,
     MEETING,
     NOTE,
     OBJECT_TYPES,
@@ -39,6 +40,8 @@ _DEFAULTS: dict[tuple[int, int], tuple[int, int]] = {
     (NOTE, CONTACT): (202, 201), (NOTE, COMPANY): (190, 189), (NOTE, DEAL): (214, 213),
     (TASK, CONTACT): (204, 203), (TASK, COMPANY): (192, 191), (TASK, DEAL): (216, 215),
     (COMMUNICATION, CONTACT): (81, 82), (COMMUNICATION, COMPANY): (87, 88), (COMMUNICATION, DEAL): (85, 86),
+    # A lead with its primary contact; leads of companies are not played. The way back is `Source: assumed`.
+    (LEAD, CONTACT): (578, 579),
     (POSTAL, CONTACT): (453, 454), (POSTAL, COMPANY): (459, 460), (POSTAL, DEAL): (457, 458),
 }
 _PRIMARIES = {(CONTACT, COMPANY): (1, 2), (DEAL, COMPANY): (5, 6)}

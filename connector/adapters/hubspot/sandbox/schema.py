@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-CONTACT, COMPANY, DEAL, COMMUNICATION, TASK, NOTE, MEETING, CALL, EMAIL, EVENT, POSTAL = (
-    1, 2, 3, 18, 27, 46, 47, 48, 49, 54, 116)
+CONTACT, COMPANY, DEAL, COMMUNICATION, TASK, NOTE, MEETING, CALL, EMAIL, EVENT, POSTAL, LEAD = (
+    1, 2, 3, 18, 27, 46, 47, 48, 49, 54, 116, 136)
 """Object type ids; on the wire `0-1`, `0-2` and so on."""
 
 EXTERNAL_EVENT, EXTERNAL_ACCOUNT = "_external_event_id", "_external_account_id"
@@ -61,6 +61,8 @@ OBJECT_TYPES = {one.id: one for one in (
     ObjectType(EVENT, "marketing_events", "marketing_event", searched=("hs_event_name",)),
     ObjectType(POSTAL, "postal_mail", "postal_mail", required=("hs_timestamp",),
                searched=("hs_postal_mail_body",)),
+    # Source: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/leads/guide, checked 2026-11-22.
+    ObjectType(LEAD, "leads", "lead", required=("hs_lead_name",), searched=("hs_lead_name",)),
 )}
 
 BY_NAME = {
@@ -96,6 +98,11 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "hs_call_direction": ("INBOUND", "OUTBOUND"),
     "hs_call_status": ("BUSY", "CALLING_CRM_USER", "CANCELED", "COMPLETED", "CONNECTING", "FAILED", "IN_PROGRESS",
                        "MISSED", "NO_ANSWER", "QUEUED", "RINGING"),
+    "hs_lead_type": ("NEW_BUSINESS", "UPSELL", "RE_ATTEMPTING"),
+    "hs_lead_label": ("HOT", "WARM", "COLD"),
+    "hs_pipeline": ("lead-pipeline-id",),
+    "hs_pipeline_stage": ("new-stage-id", "attempting-stage-id", "connected-stage-id", "qualified-stage-id",
+                          "unqualified-stage-id"),
     "pipeline": ("default",),
     "dealstage": ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "decisionmakerboughtin",
                   "contractsent", "closedwon", "closedlost"),
@@ -185,6 +192,14 @@ _OWN: dict[int, dict[str, str]] = {
         "select": "hs_communication_channel_type hubspot_owner_id",
     },
     POSTAL: {"area": "hs_postal_mail_body", "select": "hubspot_owner_id"},
+    # The pipeline's and the stages' ids are those that accounts show in public code; the first stage is the default.
+    LEAD: {
+        "text": "hs_lead_name",
+        "select": "hs_lead_type hs_lead_label hs_pipeline hs_pipeline_stage hubspot_owner_id",
+        "-text": "hs_object_source hs_merged_object_ids",
+        "-number": "hs_object_id",
+        "-datetime": "hs_createdate hs_lastmodifieddate",
+    },
     EVENT: {
         "text": "hs_event_name hs_event_type hs_event_organizer hs_event_url hs_event_status",
         "area": "hs_event_description",
@@ -213,6 +228,8 @@ _PREPARED: dict[int, tuple[tuple[str, str, str], ...]] = {
         ("mql_cycle", "number", "MQL cycle"),
         ("mql_status", "text", "MQL status"),
         ("mql_segment", "text", "MQL segment"),
+        ("mql_nurture", "text", "MQL nurture segment"),
+        ("mql_lane", "text", "MQL lane"),
         ("mql_definition", "text", "MQL definition"),
         ("mql_reason", "area", "MQL reason"),
         ("mql_became_at", "datetime", "MQL became at"),
@@ -221,6 +238,7 @@ _PREPARED: dict[int, tuple[tuple[str, str, str], ...]] = {
     ),
     TASK: (("mql_key", "text", "MQL key"),),
     NOTE: (("mql_key", "text", "MQL key"),),
+    LEAD: (("mql_key", "text", "MQL key"),),
 }
 
 _KINDS = {

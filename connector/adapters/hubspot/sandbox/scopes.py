@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from connector.adapters.hubspot.sandbox.schema import BY_NAME, COMPANY, CONTACT, DEAL, EMAIL, EVENT
+from connector.adapters.hubspot.sandbox.schema import BY_NAME, COMPANY, CONTACT, DEAL, EMAIL, EVENT, LEAD
 
-_PLURALS = {CONTACT: "contacts", COMPANY: "companies", DEAL: "deals", EVENT: "marketing_events"}
+_PLURALS = {CONTACT: "contacts", COMPANY: "companies", DEAL: "deals", EVENT: "marketing_events", LEAD: "leads"}
 _OF_PATHS = (
     (r"/crm/v3/owners", "crm.objects.owners.read"),
     (r"/crm/v3/pipelines", "crm.objects.deals.read"),

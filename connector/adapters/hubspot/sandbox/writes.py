@@ -24,6 +24,7 @@ from connector.adapters.hubspot.sandbox.schema import (
     EVENT,
     EXTERNAL_ACCOUNT,
     EXTERNAL_EVENT,
+    LEAD,
     TASK,
     ObjectType,
 )
@@ -33,10 +34,15 @@ from connector.adapters.hubspot.sandbox.values import BadValue, Property, iso, n
 UNKNOWN_SOURCE = "CRM_UI"
 """Who is said to have written what no source is known of."""
 
+_QUEUE = "hs_queue_membership_ids"
+
 Values = dict[str, str | None]
 """Property values to be stored; None clears."""
 
-_UNSAID: dict[int, Values] = {TASK: {"hs_task_status": "NOT_STARTED"}, DEAL: {"pipeline": "default"}}
+_UNSAID: dict[int, Values] = {
+    TASK: {"hs_task_status": "NOT_STARTED"}, DEAL: {"pipeline": "default"},
+    LEAD: {"hs_pipeline": "lead-pipeline-id", "hs_pipeline_stage": "new-stage-id"},
+}
 """What a new record has when nobody says otherwise. Source: assumed."""
 
 
@@ -61,6 +67,10 @@ def create(call: Call, type_: ObjectType, sent: Any, associations: Any = None) -
     _refuse_broken_rules(call, type_, values, values, creating=True)
     _claimable(call, type_, values, None)
     targets = _targets(call, type_, associations)
+    if type_.id == LEAD and not any(to.id == CONTACT for to, _, _ in targets):
+        # Source: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/leads/guide, checked 2026-11-22:
+        # a lead must be associated with an existing contact; the words are assumed.
+        raise invalid("A lead needs an association with its primary contact", "REQUIRED_ASSOCIATION", at="associations")
     props: dict[str, str] = {"hs_object_source": call.source}
     values = {**_UNSAID.get(type_.id, {}), **values}
     values |= _derived(call, type_, values)
@@ -182,6 +192,8 @@ def checked(call: Call, type_: ObjectType, sent: Any, before: dict[str, str]) ->
     for name, value in sent.items():
         if call.switches.unwritable_property == "ignore" and (name not in known or known[name].read_only):
             continue
+        if name == _QUEUE and call.switches.queue_write == "ignore":
+            continue
         try:
             values[name] = _checked_one(call, known.get(name), name, value, before.get(name))
         except BadValue as error:
@@ -194,7 +206,7 @@ def checked(call: Call, type_: ObjectType, sent: Any, before: dict[str, str]) ->
 def _checked_one(call: Call, prop: Property | None, name: str, value: Any, before: str | None) -> str | None:
     if prop is None:
         raise BadValue("PROPERTY_DOESNT_EXIST", f'Property "{name[:100]}" does not exist')
-    if prop.read_only:
+    if prop.read_only or (name == _QUEUE and call.switches.queue_write == "refuse"):
         raise BadValue("READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.')
     if isinstance(value, (dict, list)):
         raise BadValue("INVALID_VALUE", f'The value of "{name}" must be a string.')

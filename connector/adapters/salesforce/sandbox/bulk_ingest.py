@@ -148,12 +148,16 @@ def _carry_out(org: Org, job: Job) -> str:
     # Bulk runs assignment rules only when a job names one; the headers of whoever asks how far it is say nothing.
     org.options = Options(assigns=False)
     failed = 0
-    for row in rows:
-        verdict, told = _carry_out_row(org, sobject, job, row)
+    most = org.switches.bulk_rows_before_failure or len(rows)
+    for n, row in enumerate(rows):
+        verdict, told = _carry_out_row(org, sobject, job, row) if n < most else ("unprocessed", ())
         failed += verdict == "failed"
         line = _line(job, [*told, *row.values()])
         org.db.execute("INSERT INTO _job_verdict VALUES (NULL, ?, ?, ?)", (job["id"], verdict, line))
-    job.update(numberRecordsProcessed=len(rows), numberRecordsFailed=failed)
+    job.update(numberRecordsProcessed=min(len(rows), most), numberRecordsFailed=failed)
+    if most < len(rows):
+        job["errorMessage"] = "InternalServerError : Job failed after too many retries"
+        return "Failed"
     return "JobComplete"
 
 

@@ -54,6 +54,8 @@ def answer(orgs: Orgs, method: str, what: str, account: str | None, body: Mappin
         case "POST", "locks":
             admin_rules.lock(org, [str(one) for one in said.get("ids", [])], float(said.get("seconds", 0)))
             return {"locked": sorted(org.locks)}
+        case "POST", "picklists":
+            return _set_picklist(org, said)
         case "POST", "transactions":
             writes = said.get("writes", [])
             if not isinstance(writes, list):
@@ -63,6 +65,24 @@ def answer(orgs: Orgs, method: str, what: str, account: str | None, body: Mappin
             return {"written": long_transactions.end_due(org, at_once=True)}
         case _:
             raise ControlError(f"no such control: {method} /_sandbox/{what}")
+
+
+def _set_picklist(org: Org, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace a standard picklist: `{"object", "field", "values": [..], "restricted"?, "closed"?: of Task.Status}`."""
+    sobject = org.sobject(str(said.get("object", "")))
+    field = sobject.field(str(said.get("field", ""))) if sobject else None
+    values = said.get("values")
+    if sobject is None or field is None or not field.picklist or not isinstance(values, list) or not values:
+        raise ControlError("`object` and `field` name a picklist, `values` are its words")
+    words = [str(value) for value in values]
+    with org.transaction():
+        if (sobject.name, field.name) == ("Task", "Status"):
+            org.set_task_statuses(words, closed=[str(value) for value in said.get("closed", [])])
+        if said.get("restricted"):
+            org.set_picklist(sobject.name, field.name, words, restricted=True)
+        else:
+            org.set_picklist(sobject.name, field.name, words)
+    return {"values": words}
 
 
 def _change_sessions(sessions: Sessions, account: str, action: Any) -> dict[str, Any]:

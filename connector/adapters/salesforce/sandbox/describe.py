@@ -34,10 +34,11 @@ def versions() -> list[dict[str, str]]:
             for n in range(OLDEST_VERSION, NEWEST_VERSION + 1)]
 
 
-def resources(version: str) -> dict[str, str]:
-    """Return what `GET /services/data/vNN.0/` lists."""
+def resources(org: Org, version: str) -> dict[str, str]:
+    """Return what `GET /services/data/vNN.0/` lists, and at last who asks."""
     names = ("sobjects", "query", "queryAll", "composite", "limits", "tooling", "jobs")
-    return {name: f"/services/data/{version}/{name}" for name in names}
+    identity = f"https://login.salesforce.com/id/{org.organization_id}/{org.user_id}"
+    return {**{name: f"/services/data/{version}/{name}" for name in names}, "identity": identity}
 
 
 def limits(org: Org) -> dict[str, dict[str, int]]:

@@ -30,6 +30,7 @@ INDUSTRIES = ("Agriculture", "Banking", "Chemicals", "Communications", "Construc
 RATINGS = ("Hot", "Warm", "Cold")
 SALUTATIONS = ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof.")
 LEAD_STATUSES = ("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted", "MQL")
+CLOSED_TASK_STATUSES = ("Completed",)
 TASK_STATUSES = ("Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred")
 PRIORITIES = ("High", "Normal", "Low")
 STAGES: dict[str, tuple[int, bool, bool, str]] = {
@@ -204,12 +205,12 @@ def _campaign_member_status() -> SObject:
     )
 
 
-def _activity(children: str, subjects: tuple[str, ...]) -> tuple[Field, ...]:
+def _activity(children: str, subjects: tuple[str, ...], owners: str) -> tuple[Field, ...]:
     return (
         reference("WhoId", "Name ID", "Contact Lead", children, relationship="Who"),
         reference("WhatId", "Related To ID", "Account Campaign Opportunity", children, relationship="What"),
         Field("Subject", "string", "Subject", 255, picklist=subjects),
-        area("Description", "Description"), _owner(),
+        area("Description", "Description"), _owner(owners),
         reference("AccountId", "Account ID", "Account", **READ_ONLY),
         flag("IsReminderSet", "Reminder Set"), at("ReminderDateTime", "Reminder Date/Time"),
     )
@@ -219,7 +220,8 @@ def _task() -> SObject:
     archived = ("({t}.\"IsClosed\" = 1 AND COALESCE({t}.\"ActivityDate\", substr({t}.\"CreatedDate\", 1, 10)) "
                 "< '{archive_before}')")
     return sobject(
-        "Task", "00T", "Task", "Tasks", *_activity("Tasks", ("Call", "Email", "Send Letter", "Send Quote", "Other")),
+        "Task", "00T", "Task", "Tasks",
+        *_activity("Tasks", ("Call", "Email", "Send Letter", "Send Quote", "Other"), "Group User"),
         on("ActivityDate", "Due Date Only"),
         choice("Status", "Status", TASK_STATUSES, required=True, default="Not Started"),
         choice("Priority", "Priority", PRIORITIES, required=True, default="Normal"),
@@ -236,7 +238,7 @@ def _task() -> SObject:
 
 def _event() -> SObject:
     return sobject(
-        "Event", "00U", "Event", "Events", *_activity("Events", ("Call", "Email", "Meeting", "Other")),
+        "Event", "00U", "Event", "Events", *_activity("Events", ("Call", "Email", "Meeting", "Other"), "User"),
         text("Location", "Location"), flag("IsAllDayEvent", "All-Day Event"),
         at("ActivityDateTime", "Due Date Time"), on("ActivityDate", "Due Date Only"),
         number("DurationInMinutes", "Duration", 8, type="int"), at("StartDateTime", "Start Date Time"),
@@ -316,6 +318,13 @@ def _rest() -> tuple[SObject, ...]:
         flag("IsDefault", "Is Default"), flag("IsConverted", "Is Converted"),
         system=NOT_DELETABLE, createable=False, updateable=False, deletable=False,
     )
+    # Source: developer.salesforce.com/docs, object reference, sforce_api_objects_taskstatus, checked 2026-11-22.
+    task_status = sobject(
+        "TaskStatus", "01T", "Task Status Value", "Task Status Value",
+        text("MasterLabel", "Master Label"), text("ApiName", "API Name"), number("SortOrder", "Sort Order", type="int"),
+        flag("IsDefault", "Is Default"), flag("IsClosed", "Is Closed"),
+        system=NOT_DELETABLE, createable=False, updateable=False, deletable=False,
+    )
     group = sobject(
         "Group", "00G", "Group", "Groups",
         text("Name", "Name", 40, required=True, name_field=True), text("DeveloperName", "Developer Name", 80),
@@ -330,7 +339,7 @@ def _rest() -> tuple[SObject, ...]:
         flag("IsSandbox", "Is Sandbox"), system=NOT_DELETABLE, createable=False, updateable=False, deletable=False,
     )
     # A made-up default: at the vendor nobody sees a field before some permission set grants it; here everybody does
-    # until a record of this object says otherwise, for every user (`ParentId` is kept and not judged).
+    # until a record of this object says otherwise (see `Org.reload_schema`), unless `new_fields_hidden` is set.
     permission = sobject(
         "FieldPermissions", "01k", "Field Permissions", "Field Permissions",
         text("ParentId", "Parent ID", 18, updateable=False),
@@ -339,7 +348,18 @@ def _rest() -> tuple[SObject, ...]:
         flag("PermissionsRead", "Read Access"), flag("PermissionsEdit", "Edit Access"),
         system=("SystemModstamp",), deletable=False,
     )
-    return status, group, organization, permission
+    permission_set = sobject(
+        "PermissionSet", "0PS", "Permission Set", "Permission Sets",
+        text("Name", "Permission Set Name", 80, required=True, name_field=True),
+        text("Label", "Permission Set Label", 80, required=True), system=NOT_DELETABLE,
+    )
+    assignment = sobject(
+        "PermissionSetAssignment", "0Pa", "Permission Set Assignment", "Permission Set Assignments",
+        reference("AssigneeId", "Assignee ID", "User", required=True, updateable=False),
+        reference("PermissionSetId", "Permission Set ID", "PermissionSet", required=True, updateable=False),
+        system=("SystemModstamp",), updateable=False,
+    )
+    return status, task_status, group, organization, permission, permission_set, assignment
 
 
 def standard_objects() -> dict[str, SObject]:
@@ -358,7 +378,8 @@ def product_fields() -> list[tuple[str, Field]]:
     for owner in ("Lead", "Contact"):
         made += [(owner, number(f"MQL_{n}__c", f"MQL {n.replace('_', ' ')}", 18, scale, custom=True))
                  for n, scale in (("Score", 2), ("Fit_Points", 2), ("Engagement_Points", 2), ("Cycle", 0))]
-        made += [(owner, text(f"MQL_{n}__c", f"MQL {n}", custom=True)) for n in ("Status", "Segment", "Definition")]
+        made += [(owner, text(f"MQL_{n}__c", f"MQL {n}", custom=True))
+                 for n in ("Status", "Segment", "Nurture", "Lane", "Definition")]
         made.append((owner, area("MQL_Reason__c", "MQL Reason", custom=True)))
         made += [(owner, at(f"MQL_{n}__c", f"MQL {n.replace('_', ' ')}", custom=True))
                  for n in ("Became_At", "Deadline_At")]

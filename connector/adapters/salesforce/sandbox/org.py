@@ -20,7 +20,13 @@ import orjson
 from connector.adapter_kit.sandbox.ids import checksum, salesforce_id
 from connector.adapter_kit.sandbox.server import SandboxClock
 from connector.adapters.salesforce.sandbox.errors import SalesforceError
-from connector.adapters.salesforce.sandbox.objects import LEAD_STATUSES, product_fields, standard_objects
+from connector.adapters.salesforce.sandbox.objects import (
+    CLOSED_TASK_STATUSES,
+    LEAD_STATUSES,
+    TASK_STATUSES,
+    product_fields,
+    standard_objects,
+)
 from connector.adapters.salesforce.sandbox.options import Options
 from connector.adapters.salesforce.sandbox.schema import Field, SObject
 from connector.adapters.salesforce.sandbox.switches import Switches
@@ -166,19 +172,20 @@ class Org:
         rows = self.db.execute("SELECT id, sobject, definition FROM _field ORDER BY rowid").fetchall()
         return [(field_id, name, _field_from(definition)) for field_id, name, definition in rows]
 
-    def set_picklist(self, sobject: str, field: str, values: Iterable[str]) -> None:
+    def set_picklist(self, sobject: str, field: str, values: Iterable[str], *, restricted: bool = False) -> None:
         """Replace a standard picklist's values, as an administrator would; kept over a restart."""
         self._schema_touched = True
-        row = (sobject, field, orjson.dumps(list(values)))
+        row = (sobject, field, orjson.dumps({"values": list(values), "restricted": restricted}))
         self.db.execute("INSERT OR REPLACE INTO _picklist VALUES (?, ?, ?)", row)
         self._apply_picklists()
 
     def _apply_picklists(self) -> None:
         for sobject, field, values in self.db.execute("SELECT sobject, field, picklist FROM _picklist"):
             known = self.objects[sobject].fields[field]
-            words = tuple(orjson.loads(values))
+            kept = orjson.loads(values)
+            words = tuple(kept["values"])
             default = words[0] if known.default is not None and known.default not in words else known.default
-            self.objects[sobject].add(replace(known, picklist=words, default=default))
+            self.objects[sobject].add(replace(known, picklist=words, default=default, restricted=kept["restricted"]))
 
     def _create(self, *, prepared: bool) -> None:
         create_tables(self.db, self.objects.values())
@@ -194,15 +201,42 @@ class Org:
         for _, object_name, field in self.custom_fields():
             self.objects[object_name].add(field)
         self._apply_picklists()
-        for permission in self.rows("FieldPermissions"):
-            sobject = self.sobject(permission["SobjectType"])
-            known = sobject.field(permission["Field"].rpartition(".")[2]) if sobject else None
+        for (object_name, field_name), (may_read, may_edit) in self._field_permissions().items():
+            sobject = self.sobject(object_name)
+            known = sobject.field(field_name) if sobject else None
             if sobject is None or known is None:
                 continue
-            if not permission["PermissionsRead"]:
+            if not may_read:
                 sobject.hide(known.name)
-            elif not permission["PermissionsEdit"]:
+            elif not may_edit:
                 sobject.add(replace(known, createable=False, updateable=False))
+
+    def _field_permissions(self) -> dict[tuple[str, str], tuple[bool, bool]]:
+        """Return what the user may do with fields: (object, field) -> (read, edit), rights of all sources added up.
+
+        A record whose parent is a permission set counts only when the set is assigned to the user; with any other
+        parent it always does.
+        """
+        sets = {row["Id"] for row in self.rows("PermissionSet")}
+        assigned = {row["PermissionSetId"] for row in self.rows(
+            "PermissionSetAssignment", '"AssigneeId" = ?', self.user_id,
+        )}
+        found: dict[tuple[str, str], tuple[bool, bool]] = {}
+        for row in self.rows("FieldPermissions"):
+            if row["ParentId"] in sets and row["ParentId"] not in assigned:
+                continue
+            place = row["SobjectType"], row["Field"].rpartition(".")[2]
+            may_read, may_edit = found.get(place, (False, False))
+            found[place] = may_read or bool(row["PermissionsRead"]), may_edit or bool(row["PermissionsEdit"])
+        return found
+
+    def hide_field(self, sobject: str, field: str) -> None:
+        """Let nobody see a field until a permission set grants it."""
+        self.insert_row("FieldPermissions", {
+            "Id": self.next_id("01k"), "ParentId": "profile", "SobjectType": sobject, "Field": f"{sobject}.{field}",
+            "PermissionsRead": 0, "PermissionsEdit": 0, "SystemModstamp": self.now_text(),
+        })
+        self.reload_schema()
 
     def _create_people(self) -> None:
         """Make what every org has: itself, two active users and the lead statuses."""
@@ -224,6 +258,7 @@ class Org:
             "OrganizationType": "Enterprise Edition", "InstanceName": "SBX1", "IsSandbox": 0, **stamps,
         })
         self.set_lead_statuses(LEAD_STATUSES, converted="Closed - Converted")
+        self.set_task_statuses(TASK_STATUSES, closed=CLOSED_TASK_STATUSES)
 
     def set_lead_statuses(self, values: Iterable[str], converted: str) -> None:
         """Make `values` the words of Lead.Status; `converted` is the one that a converted lead takes."""
@@ -237,6 +272,19 @@ class Org:
                 "CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now,
             })
         self.set_picklist("Lead", "Status", labels)
+
+    def set_task_statuses(self, values: Iterable[str], closed: Iterable[str]) -> None:
+        """Make `values` the words of Task.Status; a task with one of `closed` is closed."""
+        labels, ends = list(dict.fromkeys(values)), set(closed)
+        self.db.execute('DELETE FROM "TaskStatus"')
+        now = self.now_text()
+        for order, label in enumerate(labels, 1):
+            self.insert_row("TaskStatus", {
+                "Id": self.next_id("01T"), "MasterLabel": label, "ApiName": label, "SortOrder": order,
+                "IsDefault": int(order == 1), "IsClosed": int(label in ends),
+                "CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now,
+            })
+        self.set_picklist("Task", "Status", labels)
 
     # Time and ids ---------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def _limits(call: Call) -> Answer:
 
 
 def _resources(call: Call) -> Answer:
-    return Answer(200, describe.resources(call.version))
+    return Answer(200, describe.resources(call.org, call.version))
 
 
 def _get_two(call: Call, sobject: str, first: str, rest: str) -> Answer:

@@ -137,13 +137,23 @@ def _activity_account(org: Org, row: Row) -> None:
 
 def _task(org: Org, row: Row, before: Row | None) -> None:
     _activity_account(org, row)
-    row["IsClosed"] = int(row["Status"].lower() == "completed")
+    _check_queue(org, row)
+    ends = org.rows("TaskStatus", '"ApiName" = ? AND "IsClosed" = 1', row["Status"])
+    row["IsClosed"] = int(next(ends, None) is not None)
     row["IsHighPriority"] = int(row["Priority"].lower() == "high")
     was_closed = before is not None and before["IsClosed"]
     if row["IsClosed"] and not was_closed and not row.get("CompletedDateTime"):
         row["CompletedDateTime"] = org.now_text()
     elif not row["IsClosed"]:
         row["CompletedDateTime"] = None
+
+
+def _check_queue(org: Org, row: Row) -> None:
+    group = org.row("Group", row["OwnerId"]) if row["OwnerId"].startswith("00G") else None
+    if group is not None and not (org.switches.tasks_take_queues and group["Type"] == "Queue"):
+        raise SalesforceError(
+            "INVALID_CROSS_REFERENCE_KEY", "Assigned To ID: the owner cannot own this kind of record", ("OwnerId",)
+        )
 
 
 def _event(org: Org, row: Row, before: Row | None) -> None:
@@ -250,4 +260,5 @@ _AFTER: dict[str, _Rule] = {
     "Opportunity": lambda org, row, before: histories.track(org, "Opportunity", row, before),
     "Campaign": _after_campaign, "ContentNote": _after_content_note, "Task": _after_activity,
     "Event": _after_activity, "FieldPermissions": lambda org, row, before: org.reload_schema(),
+    "PermissionSetAssignment": lambda org, row, before: org.reload_schema(),
 }

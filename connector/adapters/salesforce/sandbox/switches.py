@@ -38,6 +38,11 @@ class Switches:
         owner_history_rows: Rows that a change of owner leaves in a history: one of ids, or one more of names.
         hidden_field_write: How a write of a field that the user may not see is refused: as any field that is not
             writable, or as one that is not there.
+        tasks_take_queues: Whether a queue may own a task.
+        new_fields_hidden: Whether a field made through the Tooling API is seen by nobody until a permission set that is
+            assigned to the user grants it.
+        missing_rights: What the user may not do: `customize` (make fields), `permission_sets` (make and assign them).
+        bulk_rows_before_failure: An ingest job fails after so many rows, and leaves the others unprocessed; 0 does not.
         rotates_refresh_tokens: Whether a refresh answers a new refresh token, and the one it was done with ends.
         expires_in_told: Whether a token's answer has `expires_in`.
     """
@@ -63,6 +68,10 @@ class Switches:
     email_makes_task: bool = True
     owner_history_rows: int = 1
     hidden_field_write: Literal["unwritable", "no_such_column"] = "unwritable"
+    tasks_take_queues: bool = True
+    new_fields_hidden: bool = False
+    missing_rights: tuple[str, ...] = ()
+    bulk_rows_before_failure: int = 0
     rotates_refresh_tokens: bool = False
     expires_in_told: bool = False
 

@@ -34,18 +34,24 @@ def create_field(call: Call) -> Answer:
     metadata = call.record.get("Metadata")
     if match is None or not isinstance(metadata, dict):
         raise SalesforceError("FIELD_INTEGRITY_EXCEPTION", "FullName must be Object.Field__c, with its Metadata", ())
+    if "customize" in call.org.switches.missing_rights:
+        raise SalesforceError(
+            "INSUFFICIENT_ACCESS", "insufficient access rights on object id", (), status=403,
+        )
     # Custom fields of tasks and events belong to their common parent, Activity.
     owners = ("Task", "Event") if match[1].lower() == "activity" else (match[1],)
     made = _field(match[2], metadata)
     field_id = ""
     for owner in owners:
         sobject = call.org.require(owner)
-        if sobject.field(made.name) is not None:
+        if made.name.lower() in (name.lower() for name in sobject.fields):    # also one that the user cannot see
             raise SalesforceError(
                 "DUPLICATE_DEVELOPER_NAME",
                 f"There is already a field named {made.name.removesuffix('__c')} on {sobject.name}.", (),
             )
         field_id = call.org.add_field(sobject, made)
+        if call.org.switches.new_fields_hidden:
+            call.org.hide_field(owner, made.name)
     return Answer(201, {"id": field_id, "success": True, "errors": [], "warnings": [], "infos": []})
 
 

@@ -21,6 +21,8 @@ def create(org: Org, sobject: SObject, body: Mapping[str, Any]) -> str:
     Raises:
         SalesforceError: The record was refused; nothing of it is stored.
     """
+    if sobject.name.startswith("PermissionSet") and "permission_sets" in org.switches.missing_rights:
+        raise SalesforceError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", (), 400)
     if not sobject.createable:
         raise SalesforceError(
             "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}", (), 400

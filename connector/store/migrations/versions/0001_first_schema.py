@@ -305,8 +305,8 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_outbox_company_crm_record"), "outbox", ["company", "crm", "record"])
     op.create_index(
-        op.f("ix_outbox_company_state_crm_planned_at_priority"), "outbox",
-        ["company", "state", "crm", "planned_at", "priority"],
+        op.f("ix_outbox_company_state_crm_planned_at_person_id_priority"), "outbox",
+        ["company", "state", "crm", "planned_at", "person_id", "priority"],
     )
     op.create_index(op.f("ix_outbox_company_person_id"), "outbox", ["company", "person_id"])
     op.create_table(
@@ -357,6 +357,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company", "rotation", "person_id", "cycle", name=op.f("pk_assignments")),
         sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_assignments_company_person_id"), "assignments", ["company", "person_id"])
     op.create_table(
         "notices",
         sa.Column("company", sa.Text(), nullable=False),
@@ -392,3 +393,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company", "person_id", "trigger_id", "fired_at", name=op.f("pk_firings")),
         sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_firings_company_evidence"), "firings", ["company", "evidence"])

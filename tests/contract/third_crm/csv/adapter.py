@@ -34,6 +34,7 @@ OVERLAP = timedelta(minutes=10)
 """Exports that run long add rows with stamps that old."""
 
 _CREATED = {ChangeKind.TASK: "tasks", ChangeKind.NOTE: "notes"}
+_MARKED = {ChangeKind.CLOSE_TASK: ("tasks", "title"), ChangeKind.MARK_NOTE: ("notes", "text")}
 _CREATED_COLUMNS = ("id", "key", "contact_id", "owner_id", "due_at", "title", "text")
 _REMOVED_COLUMNS = ("stream", "id", "kind", "removed_at", "merged_into")
 
@@ -75,6 +76,7 @@ class CsvAdapter:
     name = CRM
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = 0.0    # a write is done when the call returns
+    largest_write = 10_000
 
     def __init__(self, connection: Connection) -> None:
         self.page_size = 1_000
@@ -154,13 +156,18 @@ class CsvAdapter:
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Receipt]:
         """Write the changes, each file replaced at most once; one receipt each, in order."""
-        receipts: dict[int, Receipt] = {}
-        for stream in dict.fromkeys(one.record.stream for one in changes if one.kind not in _CREATED):
+        receipts: dict[int, Receipt] = {
+            n: Receipt(one.idempotency_key, Outcome.REJECTED, reason="there is no file of leads")
+            for n, one in enumerate(changes) if one.kind is ChangeKind.LEAD
+        }
+        for stream in dict.fromkeys(one.record.stream for one in changes if one.kind.writes_fields):
             receipts |= self._update(stream, {
-                n: one for n, one in enumerate(changes) if one.record.stream == stream and one.kind not in _CREATED
+                n: one for n, one in enumerate(changes) if one.record.stream == stream and one.kind.writes_fields
             })
         for kind in _CREATED:
             receipts |= self._create(kind, {n: one for n, one in enumerate(changes) if one.kind is kind})
+        for kind in _MARKED:
+            receipts |= self._mark(kind, {n: one for n, one in enumerate(changes) if one.kind is kind})
         return [receipts[number] for number in range(len(changes))]
 
     def look_up(self, changes: Sequence[Change]) -> Mapping[str, str]:
@@ -172,13 +179,19 @@ class CsvAdapter:
                 found |= {row["key"]: row["id"] for row in self._read(_CREATED[kind]).rows if row["key"] in keys}
         return found
 
-    def setup(self, specs: Sequence[FieldSpec], *, create: bool) -> Sequence[FieldSpec]:
+    def setup(
+        self, specs: Sequence[FieldSpec], *, create: bool, makes_leads: bool = False,
+    ) -> Sequence[FieldSpec]:
         """Return the specs that `fields.csv` does not describe; with `create`, add them first."""
         known = {(stream, info.name) for stream in STREAMS for info in self.discover_fields(stream)}
         missing = [one for one in specs if (one.stream, one.name) not in known]
         if create and missing:
             add_fields(self._folder, missing)
         return missing
+
+    def package(self, specs: Sequence[FieldSpec]) -> bytes | None:
+        """Return None: a file of its own describes the columns."""
+        return None
 
     def estimate(self, requests: Sequence[StreamRequest], cursors: Mapping[str, Cursor]) -> int:
         """Return 0: a file costs no call."""
@@ -232,6 +245,25 @@ class CsvAdapter:
                 receipts[number] = Receipt(key, Outcome.DONE, known[key])
         if len(table.rows) > before:
             write_table(self._path(_CREATED[kind]), _CREATED_COLUMNS, table.rows)
+        return receipts
+
+    def _mark(self, kind: ChangeKind, changes: Mapping[int, Change]) -> dict[int, Receipt]:
+        name, column = _MARKED[kind]
+        table, receipts = self._read(name), {}
+        rows = {row["id"]: row for row in table.rows}
+        for number, change in changes.items():
+            row, mark = rows.get(change.record.remote_id), change.document.title if change.document else ""
+            if row is None:
+                receipts[number] = Receipt(change.idempotency_key, Outcome.UNCHANGED, reason="it is gone")
+                continue
+            is_marked = row[column].startswith(mark)
+            if not is_marked:
+                row[column] = f"{mark} {row[column]}"
+            receipts[number] = Receipt(
+                change.idempotency_key, Outcome.UNCHANGED if is_marked else Outcome.DONE, row["id"],
+            )
+        if any(receipt.outcome is Outcome.DONE for receipt in receipts.values()):
+            write_table(self._path(name), _CREATED_COLUMNS, table.rows)
         return receipts
 
     # The files ------------------------------------------------------------------------------------------
