@@ -80,7 +80,7 @@ def _show_handoff(out: Console, config: Config, name: str, report: RunReport) ->
 
 def _show_card(out: Console, company: Company, change: Change) -> None:
     width = min(out.width, 100)
-    sheet = Console(highlight=False, width=width - 4, color_system=None)
+    sheet = Console(highlight=False, emoji=False, width=width - 4, color_system=None)
     with sheet.capture() as captured:
         if change.document is not None:
             show_document(sheet, change.document)

@@ -28,7 +28,10 @@ _SHOWN_VALUES = 10
 
 def console() -> Console:
     """Return the console results are printed to; in a pipe wide enough to cut and break nothing."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, soft_wrap=True, width=_WIDE)
+    # No emoji: a record's key such as `salesforce:notes:069` would be read as one, and so would a lead's name.
+    if sys.stdout.isatty():
+        return Console(highlight=False, emoji=False)
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDE)
 
 
 def plain(text: str) -> str:
