@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench harness lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -35,6 +35,10 @@ lint: setup      ## ruff, mypy --strict, import-linter
 bench: setup     ## CPU of a first load and of scoring; docs/benchmarks.md names the others
 	$(BIN)/python benchmarks/pull.py
 	$(BIN)/python benchmarks/scoring.py
+
+harness: setup   ## kill runs at every line, play 500 random days (hours); docs/harness.md
+	$(BIN)/python -m tests.harness.crash_points --workers 2
+	$(BIN)/python -m tests.harness.schedules --workers 2
 
 lock:            ## write requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

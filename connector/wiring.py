@@ -220,7 +220,8 @@ def _unknown_streams(mapping: Mapping, file: str) -> list[str]:
         if crm not in adapters.names():
             problems.append(f"{file}: crm.{crm}: no such CRM; there is {', '.join(adapters.names())}")
             continue
-        streams = adapters.load(crm).STREAMS
+        package = adapters.load(crm)
+        streams = package.STREAMS
         for stream, fields in needed_fields(part).items():
             info = streams.get(stream)
             if info is None:
@@ -232,6 +233,10 @@ def _unknown_streams(mapping: Mapping, file: str) -> list[str]:
                     f"{file}: crm.{crm}: {stream} has no field {field!r}; it has {', '.join(info.fixed_fields)}"
                     for field in fields if field not in info.fixed_fields and not field.startswith("field.")
                 ]
+        problems += [
+            f"{file}: crm.{crm}.write_back.{stream}.lead: {crm} keeps no leads apart from its people; take it out"
+            for stream, write in part.write_back.items() if write.lead != "none" and not package.MAKES_LEADS
+        ]
         problems += [
             f"{file}: crm.{crm}.people.{stream}: its records are no people"
             for stream in part.people if stream in streams and not streams[stream].is_people

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,10 +16,18 @@ from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
 from connector.records import Change, ChangeKind, Document, Link
 
+_STEERING = re.compile("[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""Characters that hide something, turn text round or move a terminal's cursor, and that JSON allows as they are."""
+
 
 def print_json(content: dict[str, Any]) -> None:
-    """Print a JSON object, UTF-8, two spaces of indent, and a newline."""
-    sys.stdout.buffer.write(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    """Print a JSON object, UTF-8, two spaces of indent, and a newline.
+
+    Characters that would do something on a terminal are escaped: whoever reads the JSON gets each value as it is.
+    """
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+    escaped = _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.buffer.write(escaped.encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -39,6 +48,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "judged_count": report.judged_count,
         "waiting_count": report.waiting_count,
         "handed_off_count": report.handed_off_count,
+        "recycled_count": report.recycled_count,
         "handed_off": [_judged(j) for j in report.handed_off],
         "outcomes": report.outcomes,
         "held": None if report.held is None else {
@@ -63,7 +73,7 @@ def _by_kind(numbers: Mapping[str, Mapping[ChangeKind, float]]) -> dict[str, dic
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
     """Return every intended write."""
-    changes = [c for j in plan.judged for c in j.changes] + plan.waiting
+    changes = [c for people in (plan.judged, plan.waiting) for one in people for c in one.changes]
     return {
         "company": plan.company,
         "changes": [change_as_json(c) for c in changes],

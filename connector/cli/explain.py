@@ -21,7 +21,7 @@ from connector.core.lifecycle import (
 )
 from connector.core.waterfall import RECYCLED
 from connector.mapping.definition import Definition
-from connector.records import MAKE_MQL, OVERRIDE, Stage
+from connector.records import MAKE_MQL, OVERRIDE, Ownership, Stage
 from connector.reports.explain import Explanation
 from connector.reports.explain import explain as ask
 
@@ -125,7 +125,7 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
         "handoffs": [
             {"cycle": h.cycle, "decided_at": instant_as_json(h.decided_at),
              "deadline_at": instant_as_json(h.deadline_at), "override": h.override or None,
-             "definition": h.score.definition, **points_as_json(h.score),
+             "definition": h.score.definition, **points_as_json(h.score), "owners": [o._asdict() for o in h.owners],
              "reasons": [reason_as_json(r) for r in h.score.reasons]}
             for h, _ in explanation.handoffs
         ],
@@ -247,11 +247,23 @@ def _show_written(out: Console, explanation: Explanation) -> None:
             f"handed off: cycle {handoff.cycle}, {in_zone(handoff.decided_at, mapping)}, deadline {deadline}, "
             f"with {points(handoff.score.total_points)} points by definition {safe(handoff.score.definition)}{decided}"
         )
+        for owner in handoff.owners:
+            out.print(f"  {owner.crm} owner: {safe(_owner_line(owner))}")
     for write in explanation.writes:
         where = f" as {safe(write.remote_id)}" if write.remote_id else ""
         why = f" ({safe(write.reason)})" if write.reason else ""
         what = f"{write.change.crm} {write.change.kind.value}"
         out.print(f"  {what}: {write.state.value}{where}{why}, {in_zone(write.updated_at, mapping)}")
+
+
+def _owner_line(owner: Ownership) -> str:
+    """Return who must act, by which rule, and why the rules before it gave nobody."""
+    if owner.owner_id:
+        who = f"{' '.join(owner.name.split()) or owner.owner_id}, by {owner.rule}"
+    else:
+        who = f"queue {owner.queue_id}" if owner.queue_id else "nobody"
+    passed = "; ".join(skip.replace("_owner", " owner") for skip in owner.skipped)
+    return who + (f" ({passed})" if passed else "")
 
 
 def _at(explanation: Explanation, name: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from connector.errors import ConfigError
+
 if TYPE_CHECKING:
     from connector.pipeline.company import Company
 
@@ -26,3 +28,19 @@ def open_company(company: str) -> Iterator[Company]:
 
     with wiring.open_company(load_config(config_path), company) as opened:
         yield opened
+
+
+def whose_run(company: str, run: int | None) -> tuple[str, int]:
+    """Return the company and the run that were named, by both or by the run's number alone.
+
+    Raises:
+        ConfigError: No run was named, or there is none of this number.
+    """
+    from connector import wiring
+    from connector.settings import load_config
+
+    if run is not None:
+        return company, run
+    if not company.isdecimal():
+        raise ConfigError(["which run?"], hint=f"mql runs {company} lists them.")
+    return wiring.company_of_run(load_config(config_path), int(company)), int(company)

@@ -9,11 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from connector.cli.show import in_zone, points, safe
+from connector.cli.show import in_zone, points, safe, shortened
 from connector.mapping.model import Mapping
 from connector.records import ActivityKind, Cut, Reason, Score
 
 _KINDS = frozenset(kind.value for kind in ActivityKind)
+
+_LONGEST_TITLE = 120
+"""Characters of what an activity was about: a form's or a page's name may be as long as a CRM lets it."""
 
 
 def show_reasons(out: Console, score: Score, mapping: Mapping, links: AnyMapping[str, str] | None = None) -> None:
@@ -26,7 +29,7 @@ def show_reasons(out: Console, score: Score, mapping: Mapping, links: AnyMapping
     for column in table.columns:
         column.overflow = "fold"
     for reason in score.reasons:
-        because_of = safe(_because_of(reason))
+        because_of = safe(shortened(_because_of(reason), _LONGEST_TITLE))
         if address := (links or {}).get(reason.evidence):
             because_of += f"\n{safe(address)}"
         table.add_row(

@@ -8,9 +8,8 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from connector.cli import opening
 from connector.cli.as_json import print_json
-from connector.cli.opening import Json, open_company
+from connector.cli.opening import Json, open_company, whose_run
 from connector.cli.reasons import instant_as_json
 from connector.cli.show import console, in_zone, safe, value_text
 from connector.errors import ConfigError
@@ -40,16 +39,15 @@ def runs(company: str, /, *, limit: int = 20, json: Json = False) -> int:
 
 
 @app.command
-def show(run: int, /, *, limit: int = 50, json: Json = False) -> int:
+def show(company: str, run: int | None = None, /, *, limit: int = 50, json: Json = False) -> int:
     """Show what one run wrote, field by field, and what was refused. Asks the store only.
 
     Args:
+        company: Whose run it is; may be left out, as in `mql runs show 7`.
+        run: Its number, as `mql runs` tells it.
         limit: At most so many writes; --json gives all.
     """
-    from connector import wiring
-    from connector.settings import load_config
-
-    company = wiring.company_of_run(load_config(opening.config_path), run)
+    company, run = whose_run(company, run)
     with open_company(company) as opened:
         told = tell_run(opened, run)
         if json:

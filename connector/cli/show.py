@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
@@ -18,8 +18,12 @@ from connector.pipeline.check import SETUP_REMEDY, CrmCheck, setup_helps
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import OVERRIDES, Change, ChangeKind, Document, Person, Value
+from connector.records import OVERRIDES, Change, ChangeKind, Document, Ownership, Person, Score, Value
+from connector.reports.plan import owner_of
 from connector.reports.unmatched import Unmatched
+
+LONGEST_NAME = 60
+"""Characters of a name, a company or the like on one line; names of people and companies are shorter."""
 
 _WIDE = 240
 _SHOWN = 5
@@ -44,6 +48,13 @@ def plain(text: str) -> str:
 def safe(text: object) -> str:
     """Return a CRM's text ready for a rich console: no control characters, no markup."""
     return escape(plain(str(text)))
+
+
+def shortened(value: object, limit: int = LONGEST_NAME) -> str:
+    """Return a CRM's text on one line, without its end where it has more than `limit` characters."""
+    # What is far beyond the limit is not worth looking at.
+    text = " ".join(("" if value is None else str(value))[: 10 * limit].split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 @contextmanager
@@ -117,9 +128,10 @@ def show_sync(out: Console, report: RunReport, mapping: Mapping) -> None:
     new = sum(c.new for c in report.pulled)
     changed = sum(c.changed for c in report.pulled)
     out.print(f"[bold]{safe(report.company)}[/] pulled {new:,} new and {changed:,} changed records", end="")
-    out.print(f", judged {report.judged_count:,} people, [bold]{report.handed_off_count:,}[/] became MQL")
+    out.print(f", judged {report.judged_count:,} people, [bold]{report.handed_off_count:,}[/] became MQL", end="")
+    out.print(f", {report.recycled_count:,} sent back to nurturing" if report.recycled_count else "")
     for judged in report.handed_off:
-        out.print(f"  [green]MQL[/] {person_line(judged, mapping)}  {safe(reasons_line(judged))}")
+        out.print(f"  [green]MQL[/] {person_line(judged, mapping)}  {safe(reasons_line(judged.decision.score))}")
     if more := report.handed_off_count - len(report.handed_off):
         out.print(f"  … and {more:,} more became MQL")
     for crm, outcomes in report.outcomes.items():
@@ -166,15 +178,19 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
         mql = "[green]MQL[/] " if judged.decision.hands_off else ""
         why_not = judged.decision.score.disqualified_by or judged.decision.why_not
         out.print(
-            f"{mql}[bold]{person_line(judged, mapping)}[/]  {safe(reasons_line(judged))}"
+            f"{mql}[bold]{person_line(judged, mapping)}[/]  {safe(reasons_line(judged.decision.score))}"
             + (f"  ({safe(why_not)})" if why_not else "")
         )
         for change in judged.changes:
-            show_change(out, change, mapping)
+            show_change(out, change, mapping, judged.decision.owners)
     if plan.waiting:
-        out.print("[bold]left from an earlier run[/]")
-        for change in plan.waiting:
-            show_change(out, change, mapping)
+        out.print("left from earlier runs:")
+    for one in sorted(plan.waiting, key=lambda one: one.handoff is None):
+        who = name_line(one.person, mapping) if one.person is not None else safe(one.person_id)
+        mql, reasons = "[green]MQL[/] ", f"  {safe(reasons_line(one.handoff.score))}" if one.handoff else ""
+        out.print(f"{mql if one.handoff else ''}[bold]{who}[/]{reasons}")
+        for change in one.changes:
+            show_change(out, change, mapping, one.handoff.owners if one.handoff else ())
     for notice in plan.notices:
         out.print(f"[yellow]·[/] {safe(notice)}")
     for crm, why in plan.stopped.items():
@@ -184,22 +200,25 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
         for count in plan.pulled:
             if count.error and count.crm not in plan.stopped and f"{count.crm} {count.stream}" in plan.unread:
                 out.print(f"[yellow]![/] {count.crm} {count.stream}: {safe(count.error)}")
-    writes = sum(len(j.changes) for j in plan.judged) + len(plan.waiting)
-    new = sum(judged.decision.hands_off for judged in plan.judged)
-    out.print(f"{new} would become MQL, {writes} write(s) planned; nothing was written.")
-    if writes:
+    out.print(f"{plan.mql_count} would become MQL, {plan.write_count} write(s) planned; nothing was written.")
+    if plan.limit is not None and plan.write_count > plan.limit:
+        out.print(f"That is more than the {plan.limit:,} that need no approval.")
+        out.print(f"`mql sync {plan.company} --approve-over {plan.write_count}` writes them.")
+    elif plan.write_count:
         out.print(f"`mql sync {plan.company}` writes them.")
 
 
-def show_change(out: Console, change: Change, mapping: Mapping) -> None:
-    """Print one planned write."""
+def show_change(out: Console, change: Change, mapping: Mapping, owners: Sequence[Ownership] = ()) -> None:
+    """Print one planned write; of these owners the one who gets a task is named."""
     out.print(f"  {safe(change.record)} [cyan]{change.kind.value}[/]")
     for name, value in change.fields.items():
         out.print(f"    {name}: {safe(value_text(change.before.get(name)))} → [green]{safe(value_text(value))}[/]")
-    if change.kind in (ChangeKind.TASK, ChangeKind.NOTE) and change.document is not None:
+    if change.kind in (ChangeKind.LEAD, ChangeKind.TASK, ChangeKind.NOTE) and change.document is not None:
         due = f", due {in_zone(change.due_at, mapping)}" if change.due_at else ""
-        owner = f", owner {safe(change.owner_id)}" if change.owner_id else ", no owner"
-        out.print(f"    (none) → [green]{safe(change.document.title)}[/]{due}{owner if change.due_at else ''}")
+        told = owner_of(change, owners)
+        owner = f", owner {safe(told)}" if told else ", no owner"
+        owned = "" if change.kind is ChangeKind.NOTE else owner
+        out.print(f"    (none) → [green]{safe(change.document.title)}[/]{due}{owned}")
 
 
 def show_document(out: Console, document: Document) -> None:
@@ -212,12 +231,12 @@ def show_document(out: Console, document: Document) -> None:
             out.print(f"    {safe(line)}")
 
 
-def reasons_line(judged: Judged) -> str:
+def reasons_line(score: Score) -> str:
     """Return the points in one line: `情報システム部門・部長 20 + 資料ダウンロード 20 = 40`."""
     parts: dict[str, float] = {}
-    for reason in judged.decision.score.reasons:
+    for reason in score.reasons:
         parts[reason.label] = parts.get(reason.label, 0) + reason.points
-    total = points(judged.decision.score.total_points)
+    total = points(score.total_points)
     return " + ".join(f"{label} {points(p)}" for label, p in parts.items()) + f" = {total}" if parts else total
 
 
@@ -240,11 +259,11 @@ def name_line(person: Person, mapping: Mapping) -> str:
     """Return name and company, the family name first where the company's language has it so."""
     attributes = person.attributes
     order = ("last_name", "first_name") if mapping.language == "ja" else ("first_name", "last_name")
-    names = [str(attributes.get(key) or "") for key in order]
+    # A line break in a name would begin a line that looks like ours, and a very long one would hide the others.
+    names = [shortened(attributes.get(key)) for key in order]
     name = " ".join(n for n in names if n) or (person.emails[0] if person.emails else "?")
-    company = attributes.get("company_name")
-    # A line break in a name would begin a line that looks like ours.
-    return safe(" ".join((f"{name}, {company}" if company else name).split()))
+    company = shortened(attributes.get("company_name"))
+    return safe(f"{name}, {company}" if company else name)
 
 
 def value_text(value: Value) -> str:

@@ -16,7 +16,7 @@ from connector.records import Decision, StageEntry
 
 _HOW = {
     waterfall.HANDOFF: "we handed them off", waterfall.SKIPPED: "skipped", waterfall.ACTIVITY: "what they did",
-    waterfall.RECYCLED: "we sent them back, as nobody had acted in time",
+    waterfall.RECYCLED: "we sent them back: overdue, or a run was undone",
 }
 _HOW_BY_CRM = {
     waterfall.HISTORY: "the history of {crm}", waterfall.DEED: "what sales did in {crm}",
@@ -54,8 +54,11 @@ def _lasted(entry: StageEntry, now: datetime) -> str:
     if entry.basis == waterfall.SKIPPED:
         return ""
     hours = _duration(entry, now) / timedelta(hours=1)
-    spent = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
-    return spent if entry.left_at is not None else f"{spent} and on"
+    if hours < 2:
+        spent = f"{hours * 60:.0f} minutes"
+    else:
+        spent = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
+    return spent if entry.left_at is not None else f"{spent} so far"
 
 
 def _how(entry: StageEntry, mapping: Mapping) -> str:

@@ -7,16 +7,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from connector.cli import opening
 from connector.cli.as_json import change_as_json, print_json
-from connector.cli.opening import Json, open_company
+from connector.cli.opening import Json, open_company, whose_run
 from connector.cli.show import console, progress_on_terminal, safe, show_change
-from connector.errors import ConfigError
 from connector.mapping.model import Mapping
 from connector.pipeline.undo import Left, Undoing, UndoReport, plan_undo
 from connector.pipeline.undo import undo as run_undo
-from connector.settings import load_config
-from connector.wiring import company_of_run
 
 
 def undo(
@@ -32,7 +28,7 @@ def undo(
         run: Its number, as `mql runs` tells it.
         plan: Show what it would do and write nothing.
     """
-    company, run = _whose(company, run)
+    company, run = whose_run(company, run)
     with open_company(company) as opened:
         if plan:
             undoing = plan_undo(opened, run)
@@ -49,15 +45,6 @@ def undo(
             _show(console(), report)
     failed = ("rejected", "retry", "stopped")
     return 1 if any(outcomes.get(what) for outcomes in report.outcomes.values() for what in failed) else 0
-
-
-def _whose(company: str, run: int | None) -> tuple[str, int]:
-    """Return the company and the run that were named, by both or by the run alone."""
-    if run is not None:
-        return company, run
-    if not company.isdecimal():
-        raise ConfigError(["which run?"], hint=f"mql runs {company} lists them; mql undo {company} RUN")
-    return company_of_run(load_config(opening.config_path), int(company)), int(company)
 
 
 def undoing_as_json(company: str, undoing: Undoing) -> dict[str, Any]:

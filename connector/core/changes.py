@@ -82,13 +82,12 @@ def _stage_to_write(decision: Decision, contact: Contact, write_back: WriteBack)
     if decision.hands_off:
         return write_back.stages[Stage.MQL]
     stage = decision.stage
-    if stage in _FOLLOWED and (contact.stage is None or contact.stage.rank < stage.rank):
-        return write_back.stages.get(stage, "")
-    return ""
+    return write_back.stages.get(stage, "") if contact.stage in _FOLLOWED_FROM.get(stage, ()) else ""
 
 
-_FOLLOWED = (Stage.SAL, Stage.SQL)
-"""Stages that may follow from what sales did, without sales having said so in a field."""
+_FOLLOWED_FROM = {Stage.SAL: (Stage.MQL,), Stage.SQL: (Stage.MQL, Stage.SAL)}
+"""Stages that may follow from what sales did, without sales having said so in a field, and from where a record is moved
+on to them: where it shows an inquiry, sales may have set it back."""
 
 
 def _taken_back(

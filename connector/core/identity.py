@@ -205,9 +205,7 @@ def assemble(
     Attributes are the first non-empty value in that order, but an opt-out, `staff` and `competitor` hold when any
     record says so.
 
-    The stage is the furthest any record gives. `recycled` and `lost` are heard only from a CRM's home record
-    (`home_records`): an old lead closed as a duplicate says nothing about the human. There `recycled` outweighs
-    MQL and SAL, because it is sales' answer to them, and `lost` outweighs all but won.
+    The stage is that of `furthest_stage`.
     """
     ordered = in_order(contacts, mapping)
     attributes: dict[str, Value] = {}
@@ -215,17 +213,30 @@ def assemble(
         for name, value in contact.attributes.items():
             if attributes.get(name) is None or (value is True and name in ("unsubscribed", "staff", "competitor")):
                 attributes[name] = value
-    homes = {c.key for c in _homes(ordered).values()}
-    heard = [
-        c.stage for c in ordered
-        if c.stage and (c.key in homes or c.stage not in (Stage.RECYCLED, Stage.LOST))
-    ]
-    stage = max(heard, key=_STAGE_WEIGHTS.__getitem__, default=Stage.INQUIRY)
+    stage = furthest_stage(ordered)
     attributes["stage"] = stage.value
     if isinstance(account, AccountMatch):
         attributes |= {f"account.{name}": value for name, value in account.attributes.items()}
         return Person(person_id, ordered, attributes, _emails(ordered), stage, account)
     return Person(person_id, ordered, attributes, _emails(ordered), stage, account_doubt=account)
+
+
+def furthest_stage(ordered: Sequence[Contact]) -> Stage:
+    """Return the furthest stage that one person's records give; INQUIRY where none does.
+
+    `recycled` and `lost` are heard only from a CRM's home record (`home_records`): an old lead closed as a duplicate
+    says nothing about the human. There `recycled` outweighs MQL and SAL, because it is sales' answer to them, and
+    whatever the record said that it replaced; `lost` outweighs all but won.
+    """
+    homes = {c.key: c for c in _homes(ordered).values()}
+    heard = [
+        c.stage for c in ordered
+        if c.stage and (c.key in homes or (
+            c.stage not in (Stage.RECYCLED, Stage.LOST)
+            and (c.superseded_by not in homes or homes[c.superseded_by].stage is not Stage.RECYCLED)
+        ))
+    ]
+    return max(heard, key=_STAGE_WEIGHTS.__getitem__, default=Stage.INQUIRY)
 
 
 def in_order(contacts: Sequence[Contact], mapping: CompanyMapping) -> tuple[Contact, ...]:

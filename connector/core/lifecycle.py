@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from connector.core.identity import home_records
 from connector.core.normalize import fold, text_of
 from connector.core.watch import deadline_of, next_watch_at, recycle_at
-from connector.core.waterfall import ACTIVITY, HISTORY, Trace, dormant_since, trace
+from connector.core.waterfall import ACTIVITY, Trace, dormant_since, in_this_cycle, trace
 from connector.core.waterfall import PersonState as PersonState
 from connector.mapping.definition import Definition
 from connector.mapping.model import Mapping
@@ -76,6 +76,7 @@ def decide(
     Returns:
         The decision; its `look_again_at` knows of the end of the cool-down and of what the handoff is watched for.
     """
+    person = in_this_cycle(person, state)
     definition = mapping.definition
     handoff = _handoff_of(state, handoffs)
     found = trace(person, done, handoffs, state, mapping, now)
@@ -96,7 +97,7 @@ def decide(
     cools_until = _cools_until(recycled_at, definition, now)
     missing = missing_required(person, definition)
     obstacles = _obstacles(
-        found.stage, score, override, handed_off=handed_off, says_mql=_says_mql(person, found, state),
+        found.stage, score, override, handed_off=handed_off, says_mql=_says_mql(person, state),
     )
     if override != MAKE_MQL:
         obstacles += [COOLING_DOWN] * (cools_until is not None) + [MISSING] * bool(missing)
@@ -226,12 +227,12 @@ def _cools_until(recycled_at: datetime | None, definition: Definition, now: date
     return end if end > now else None
 
 
-def _says_mql(person: Person, found: Trace, state: PersonState) -> bool:
-    """Tell whether a CRM calls them an MQL in this cycle, and not still from the one before."""
-    if person.stage is not Stage.MQL:
-        return False
-    dated = any((e.cycle, e.stage, e.basis) == (state.cycle, Stage.MQL, HISTORY) for e in found.stages)
-    return dated or state.stage is not Stage.MQL
+def _says_mql(person: Person, state: PersonState) -> bool:
+    """Tell whether a CRM calls them an MQL in this cycle, and not still from the one before.
+
+    The date of it says nothing: our write for the cycle before may have landed after what opened this one.
+    """
+    return person.stage is Stage.MQL and state.stage is not Stage.MQL
 
 
 def _obstacles(stage: Stage, score: Score, override: str, *, handed_off: bool, says_mql: bool) -> list[str]:

@@ -128,6 +128,37 @@ def choose_owners(
     )
 
 
+def present_owners(
+    person: Person, owners: Sequence[Ownership], directories: Mapping[str, OwnerDirectory],
+) -> tuple[Ownership, ...]:
+    """Return who must act by now on a handoff that was made before.
+
+    Whose record it was then may have given it away: it is its new owner's now. Who cannot act any more is followed by
+    the record's owner; by nobody, if that one cannot either. Where no owners are known, as where a queue took it,
+    nothing changes.
+
+    Args:
+        owners: Who had to act when it was decided.
+    """
+    homes = home_records(person)
+
+    def present(one: Ownership) -> Ownership:
+        directory = directories.get(one.crm, _NO_DIRECTORY)
+        if not one.owner_id or not directory.active:
+            return one
+        owner_id = homes[one.crm].owner_id if one.crm in homes else ""
+        can_take_it = not directory.why_not(owner_id)
+        if not directory.why_not(one.owner_id) and not (can_take_it and one.rule == "record"):
+            return one
+        if not can_take_it:
+            return Ownership(one.crm)
+        return Ownership(
+            one.crm, owner_id, name=directory.active[owner_id], email=directory.emails.get(owner_id, ""), rule="record",
+        )
+
+    return tuple(present(one) for one in owners)
+
+
 def with_turns(turns: Turns, assignments: Iterable[Assignment]) -> Turns:
     """Return the turns with these taken too."""
     for one in assignments:

@@ -3,7 +3,8 @@
 What is heard, the surest first:
 
 * `history`: the dated moves of the CRMs' own histories. One that steps back from MQL or further to an inquiry is a
-  recycling: no CRM does that by itself.
+  recycling: no CRM does that by itself. After our handoff it holds although another CRM shows MQL, which is our own
+  write; a recycling in so many words also although another shows SAL or SQL since before it, which we may have written.
 * `handoff` and `recycled`: our own decisions.
 * `deed`: what sales did. After a handoff a task completed, a call, a mail or a meeting says that sales accepted the
   lead; a deal opened makes it an SQL, a deal won or lost ends it (lost only when no other deal goes on or was won).
@@ -24,11 +25,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from connector.core.identity import home_records
+from connector.core.identity import furthest_stage, home_records
 from connector.core.scoring.attributes import meets
 from connector.mapping.model import Mapping
 from connector.mapping.waterfall import MOVED_TO
@@ -47,6 +48,8 @@ ENDS = frozenset({Stage.LOST, Stage.RECYCLED})
 
 _DEALS = frozenset({ActivityKind.DEAL_OPENED, ActivityKind.DEAL_WON, ActivityKind.DEAL_LOST})
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
+_SKEW = timedelta(minutes=10)
+"""So far a CRM's clock may be behind ours. Our choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,14 @@ class _Fact(NamedTuple):
     takes_back: bool = True
 
 
+class _Showing(NamedTuple):
+    """A record that shows a stage but inquiry, and since when by its CRM's history; None where that does not tell."""
+
+    crm: str
+    stage: Stage
+    since: datetime | None
+
+
 class _Cycle(NamedTuple):
     """One passage: what happened from `start` on and before `end` belongs to it."""
 
@@ -129,6 +140,18 @@ def trace(
     stages = _chained(line)
     followed_up_at = None if state.handed_off_at is None else _followed_up_at(accepted, state.handed_off_at)
     return Trace(lane_of(person, mapping), stages[-1].stage, stages, followed_up_at)
+
+
+def in_this_cycle(person: Person, state: PersonState) -> Person:
+    """Return the person with the stage that their CRMs tell of the present cycle.
+
+    A record that another one replaced, and that nobody changed since the cycle was opened, says nothing about it.
+    """
+    opened_at = next((e.entered_at for e in state.stages if (e.cycle, e.stage) == (state.cycle, Stage.INQUIRY)), None)
+    if state.cycle == 1 or opened_at is None:
+        return person
+    heard = [one for one in person.contacts if one.superseded_by is None or one.modified_at >= opened_at]
+    return person if len(heard) == len(person.contacts) else replace(person, stage=furthest_stage(heard))
 
 
 def lane_of(person: Person, mapping: Mapping) -> Lane:
@@ -304,7 +327,8 @@ def _passage(
         deed = _first_deed(done, cycle.handed_off_at, cycle.end, mapping, now)
         facts += [deed] if deed is not None else []
     facts = _without_echoes(facts)
-    forward, ends = _walk(sorted(facts, key=_order), heard)
+    showing = _showing(person, told) if cycle.handed_off_at is not None else None
+    forward, ends = _walk(sorted(facts, key=_order), heard, showing)
     first = _beginning(person, done, cycle, [*before, *(f for f in facts if f.stage is Stage.INQUIRY)], state, now)
     return [*_filled(first, forward), *ends]
 
@@ -312,12 +336,20 @@ def _passage(
 def _without_echoes(facts: Sequence[_Fact]) -> list[_Fact]:
     """Return the facts without what a CRM's history tells of our own recycling.
 
-    Histories know whole seconds only, so an echo may be dated before what made it.
+    Histories know whole seconds only, and a CRM's clock may be behind ours, so an echo may be dated before what made
+    it. What is told after sales went on all the same is its own: a recycling of ours that waited is not written then.
     """
-    sent_back_at = min((f.at.replace(microsecond=0) for f in facts if f.basis == RECYCLED), default=None)
+    sent_back_at = min((f.at for f in facts if f.basis == RECYCLED), default=None)
+    if sent_back_at is None:
+        return list(facts)
+    went_on_at = min((
+        f.at for f in facts
+        if f.at > sent_back_at and f.takes_back and f.stage not in ENDS and f.stage.rank >= Stage.SAL.rank
+    ), default=None)
     return [
         f for f in facts
-        if sent_back_at is None or f.stage is not Stage.RECYCLED or f.basis != HISTORY or f.at < sent_back_at
+        if f.stage is not Stage.RECYCLED or f.basis != HISTORY or f.at < sent_back_at - _SKEW
+        or (went_on_at is not None and f.at > went_on_at)
     ]
 
 
@@ -338,8 +370,22 @@ def _remembered(state: PersonState, cycle: _Cycle, heard: _Fact | None) -> list[
     ]
 
 
-def _walk(facts: Sequence[_Fact], heard: _Fact | None) -> tuple[list[_Fact], list[_Fact]]:
-    """Return the facts that went forward, each further than the one before, and the ends that still hold."""
+def _showing(person: Person, told: Sequence[_Fact]) -> list[_Showing]:
+    moved = {(fact.crm, fact.stage): fact.at for fact in told if fact.basis == HISTORY}    # the last one of each
+    return [
+        _Showing(one.key.crm, one.stage, moved.get((one.key.crm, one.stage))) for one in person.contacts
+        if one.stage not in (None, Stage.INQUIRY, Stage.LOST)
+    ]
+
+
+def _walk(
+    facts: Sequence[_Fact], heard: _Fact | None, showing: Sequence[_Showing] | None,
+) -> tuple[list[_Fact], list[_Fact]]:
+    """Return the facts that went forward, each further than the one before, and the ends that still hold.
+
+    Args:
+        showing: After our handoff, what each record shows.
+    """
     ends: list[_Fact] = []
     is_won = False
     for fact in facts:
@@ -349,7 +395,8 @@ def _walk(facts: Sequence[_Fact], heard: _Fact | None) -> tuple[list[_Fact], lis
                 ends = []
         elif not (is_won and fact.basis == DEED) and all(end.stage is not fact.stage for end in ends):
             ends.append(fact)
-    if heard is not None and heard.stage not in ENDS and not any(_withstands(end, heard.stage) for end in ends):
+    goes_on = heard is not None and heard.stage not in ENDS
+    if heard is not None and goes_on and not any(_withstands(end, heard.stage, showing) for end in ends):
         ends = []
     forward: list[_Fact] = []
     for fact in facts:
@@ -362,9 +409,22 @@ def _walk(facts: Sequence[_Fact], heard: _Fact | None) -> tuple[list[_Fact], lis
     return forward, ends
 
 
-def _withstands(end: _Fact, shown: Stage) -> bool:
+def _withstands(end: _Fact, shown: Stage, showing: Sequence[_Showing] | None) -> bool:
     """Tell whether an end holds although the CRMs show this stage now: a lost deal does unless it was won after all."""
-    return not _is_taken_back(end, shown) or (end.basis == DEED and shown is not Stage.WON)
+    if not _is_taken_back(end, shown) or (end.basis == DEED and shown is not Stage.WON):
+        return True
+    if showing is None or end.basis != HISTORY:
+        return False
+    is_in_words = any(one.crm == end.crm and one.stage is Stage.RECYCLED for one in showing)
+
+    def speaks_against(one: _Showing) -> bool:
+        if one.stage in (Stage.RECYCLED, Stage.WON):
+            return one.stage is Stage.WON
+        if is_in_words and one.since is not None and one.since <= end.at:
+            return False
+        return one.crm == end.crm or one.stage is not Stage.MQL
+
+    return not any(map(speaks_against, showing))
 
 
 def _is_taken_back(end: _Fact, by: Stage) -> bool:

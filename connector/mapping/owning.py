@@ -10,6 +10,7 @@ from connector.mapping.parts import Place
 from connector.mapping.problems import Problem, suggestion
 from connector.mapping.references import of_persons
 from connector.mapping.soundness import Lost, is_lost
+from connector.records import Stage
 
 _OWNERS: Place = ("handoff", "owners")
 
@@ -45,7 +46,7 @@ def _unknown_parts(number: int, rule: OwnerRule, mapping: Mapping, lost: Lost) -
 
 
 def _blind_recycling(mapping: Mapping, lost: Lost) -> Iterator[Problem]:
-    """Yield it when leads would be taken back from sales that could not have told us of its work."""
+    """Yield why leads cannot be taken back: sales could not have told us of its work, or a CRM has no stage for it."""
     if mapping.handoff.recycle_business_hours_after is None or is_lost(lost, "crm"):
         return
     heard = {one.kind for part in mapping.crm.values() for one in part.activities}
@@ -55,3 +56,13 @@ def _blind_recycling(mapping: Mapping, lost: Lost) -> Iterator[Problem]:
             "no [[crm.….activities]] gives any of handoff.accepted_by "
             f"({', '.join(mapping.handoff.accepted_by)}), so leads that sales works on would be taken back",
         )
+    if is_lost(lost, "crm", "*", "write_back"):
+        return
+    for crm, part in mapping.crm.items():
+        staged = {stream: write.stages for stream, write in part.write_back.items() if write.stage}
+        if staged and not any(Stage.RECYCLED in stages for stages in staged.values()):
+            yield Problem(
+                ("crm", crm, "write_back", next(iter(staged)), "stages"),
+                "needs `recycled`, what the field says of a lead that goes back to nurturing "
+                "(handoff.recycle_business_hours_after): else it would go on saying MQL",
+            )

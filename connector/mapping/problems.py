@@ -102,7 +102,9 @@ def refused(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
             case "missing":
                 text = MISSING
             case "enum" | "literal_error":
-                text = item["msg"] + _closest(item["input"], item["ctx"]["expected"])
+                # Members of an enum are told as Python writes them: <Lane.TELE: 'tql'>.
+                told = re.sub(r"<[\w.]+: ('[^']*')>", r"\1", item["msg"])
+                text = told + _closest(item["input"], item["ctx"]["expected"])
             case kind if kind in _IN_TOML:
                 text = _IN_TOML[kind]
             case "too_short" if item["ctx"]["min_length"] == 1:

@@ -72,13 +72,18 @@ def limit_writes(company: Company, lease: Lease, approve_over: int | None) -> in
             smaller of them.
     """
     if approve_over is None:
-        remembered = company.store.get_company_state(company.name).get(_LIMIT)
-        limits = [company.rhythm.approve_over, int(remembered) if remembered else None]
-        approve_over = min((limit for limit in limits if limit is not None), default=None)
+        approve_over = standing_limit(company)
     if approve_over is not None:
         # Before anything is planned: if this run dies on its way to the question, the next one asks it.
         company.store.set_company_state(lease, **{_LIMIT: str(approve_over)})
     return approve_over
+
+
+def standing_limit(company: Company) -> int | None:
+    """Return how many changes a run that names no limit may write: by the setting and by what stopped a run before."""
+    remembered = company.store.get_company_state(company.name).get(_LIMIT)
+    limits = [company.rhythm.approve_over, int(remembered) if remembered else None]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def ask_approval(company: Company, lease: Lease, limit: int | None) -> Held | None:

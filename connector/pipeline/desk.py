@@ -8,7 +8,7 @@ from datetime import datetime
 
 from connector.core.identity import home_records
 from connector.core.notices import RECYCLED, handoff_notices, trigger_notices, watch_notices
-from connector.core.owners import Assignment, OwnerDirectory, Turns, choose_owners, with_turns
+from connector.core.owners import Assignment, OwnerDirectory, Turns, choose_owners, present_owners, with_turns
 from connector.core.triggers import Firing, fire, last_fired
 from connector.core.watch import due
 from connector.pipeline.company import Company
@@ -73,7 +73,7 @@ class Desk:
     ) -> tuple[Notice, ...]:
         """Return what is to be told about somebody now, each thing to each address; of what was told before, nothing.
 
-        That it was, its key says.
+        That it was, its key says. What is told of a handoff made before goes to those who must act on it now.
 
         Args:
             handoff: That of the cycle they are in, when it was made before.
@@ -81,6 +81,8 @@ class Desk:
         if self.company.notifier is None:
             return ()
         mapping = self.company.mapping
+        if handoff is not None:
+            handoff = replace(handoff, owners=present_owners(person, handoff.owners, self.owners))
         told: list[Notice] = []
         if decision.hands_off:
             told += handoff_notices(

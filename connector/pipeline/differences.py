@@ -20,6 +20,7 @@ Planned = Sequence[tuple[Decision, tuple[Change, ...]]]
 
 
 MOVED_BY_SALES = "sales moved it meanwhile"
+NOT_MAPPED = "the mapping does not write it any more"
 CHANGED_SINCE = "others have changed it since"
 
 _EMPTY = (None, "")
@@ -40,8 +41,9 @@ class Kept(NamedTuple):
 def keep_differences(company: Company, planned: Planned) -> Kept:
     """Return each decision's changes, the field writes cut down to what differs, `before` filled in.
 
-    The CRM is asked only about records whose figures are not what we wrote there last; a stage that sales has moved
-    to MQL or beyond is never overwritten, and only one that stands at MQL is taken back to nurturing.
+    The CRM is asked only about records whose figures are not what we wrote there last; a stage is only ever moved
+    forward, never over sales' own recycling unless they are handed off after it, and only one that stands at MQL is
+    taken back to nurturing.
     """
     written = _last_written(company, planned)
     due = [c for decision, changes in planned for c in changes if _has_news(c, decision, written)]
@@ -49,14 +51,14 @@ def keep_differences(company: Company, planned: Planned) -> Kept:
     asked = {(c.crm, c.idempotency_key) for c in due}
     normalizer = Normalizer(company.mapping)
 
-    def kept(change: Change) -> Change | None:
+    def kept(decision: Decision, change: Change) -> Change | None:
         if not change.kind.writes_fields:
             return change
         if (change.crm, change.idempotency_key) not in asked or change.record not in current:
             return None
-        return _difference(change, current[change.record], normalizer)
+        return _difference(change, decision, current[change.record], normalizer)
 
-    changes = [tuple(c for c in map(kept, changes) if c is not None) for _, changes in planned]
+    changes = [tuple(c for c in (kept(d, one) for one in own) if c is not None) for d, own in planned]
     return Kept(changes, {change.record for change in due} - current.keys())
 
 
@@ -95,15 +97,19 @@ def check_before_sending(company: Company, normalizer: Normalizer, crm: str, cha
     """Ask the CRM how the records of these STAGE, RECYCLE and RESTORE changes stand, and sort all changes by it.
 
     Since they were planned, sales may have moved a stage, and anybody may have changed what a run wrote. A STAGE is not
-    written over MQL or beyond; a RECYCLE only over what stood there when it was planned; a RESTORE writes those fields
-    only that still have what the run wrote. A stage that is empty in a RECYCLE or RESTORE was cleared by ourselves, on
-    the way to the value before it. A record that is gone is sent all the same: the CRM itself says best what is wrong.
+    written over itself or what lies beyond it; a RECYCLE only over what stood there when it was planned; a RESTORE
+    writes those fields only that still have what the run wrote. A stage that is empty in a RECYCLE or RESTORE was
+    cleared by ourselves, on the way to the value before it. A record that is gone is sent all the same: the CRM itself
+    says best what is wrong. Of a STAGE or SCORE that waited, or is tried again, no field is written that the mapping
+    has been rid of since.
     """
     current = _read_current(company, [change for change in changes if change.kind in _CHECKED])
     checked = Checked([], [], [])
     for change in changes:
+        verdict = _still_mapped(company, change)
         values = current.get(change.record) if change.kind in _CHECKED else None
-        verdict = change if values is None else _CHECKED[change.kind](company, normalizer, change, values)
+        if isinstance(verdict, Change) and values is not None:
+            verdict = _CHECKED[change.kind](company, normalizer, verdict, values)
         if isinstance(verdict, Receipt):
             checked.left_alone.append(verdict)
             continue
@@ -113,12 +119,25 @@ def check_before_sending(company: Company, normalizer: Normalizer, crm: str, cha
     return checked
 
 
+def _still_mapped(company: Company, change: Change) -> Change | Receipt:
+    if change.kind not in (ChangeKind.STAGE, ChangeKind.SCORE):
+        return change
+    write_back = company.mapping.crm[change.crm].write_back.get(change.record.stream)
+    names = {write_back.stage, *write_back.fields.values()} if write_back is not None else set()
+    if change.fields.keys() <= names:
+        return change
+    fields = {name: value for name, value in change.fields.items() if name in names}
+    return replace(change, fields=fields) if fields else Receipt(
+        change.idempotency_key, Outcome.UNCHANGED, reason=NOT_MAPPED,
+    )
+
+
 def _checked_stage(company: Company, normalizer: Normalizer, change: Change, current: Fields) -> Change | Receipt:
     if all(current.get(name) == value for name, value in change.fields.items()):
         return Receipt(change.idempotency_key, Outcome.UNCHANGED)
-    if _stands_at_mql(change, current, normalizer):
-        return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason="it stands at MQL already")
-    if was_moved_by_sales(change, current, normalizer):
+    if _stands_further(change, current, normalizer):
+        return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason="it stands there already, or further")
+    if _is_set_back(change, current, normalizer) or _is_sent_back_since(change, current, normalizer):
         return Receipt(change.idempotency_key, Outcome.UNCHANGED, reason=MOVED_BY_SALES)
     return replace(change, before={name: current.get(name) for name in change.fields})
 
@@ -151,19 +170,38 @@ _CHECKED = {
 }
 
 
-def was_moved_by_sales(change: Change, current: Fields, normalizer: Normalizer) -> bool:
-    """Tell whether the record stands where a STAGE of ours must not be written over it.
-
-    That is at MQL or beyond, and at recycled when it was not recycled as the change was planned.
-    """
-    stages = {name: normalizer.stage(change.record, current.get(name)) for name in change.fields}
+def _stands_further(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    """Tell whether the record stands where a STAGE would move it, or beyond: ours only go forward."""
     return any(
-        stage is not None and (
-            stage.rank >= Stage.MQL.rank
-            or (stage is Stage.RECYCLED and name in change.before and change.before[name] != current.get(name))
-        )
-        for name, stage in stages.items()
+        (stands := normalizer.stage(change.record, current.get(name))) is not None
+        and stands.rank >= (normalizer.stage(change.record, value) or Stage.MQL).rank
+        for name, value in change.fields.items()
     )
+
+
+def _is_set_back(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    """Tell whether a STAGE beyond MQL finds the record before it: sales has set it back, whatever that is called."""
+    return any(
+        normalizer.stage(change.record, value) in (Stage.SAL, Stage.SQL)
+        and (normalizer.stage(change.record, current.get(name)) or Stage.INQUIRY).rank < Stage.MQL.rank
+        for name, value in change.fields.items()
+    )
+
+
+def _is_sent_back(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    return any(normalizer.stage(change.record, current.get(name)) is Stage.RECYCLED for name in change.fields)
+
+
+def _is_sent_back_since(change: Change, current: Fields, normalizer: Normalizer) -> bool:
+    """Tell whether the record was recycled after a STAGE was planned for it."""
+    return _is_sent_back(change, current, normalizer) and any(
+        name in change.before and change.before[name] != current.get(name) for name in change.fields
+    )
+
+
+def _is_handed_off_after(decision: Decision) -> bool:
+    """Tell whether this is the handoff of somebody of whom it was known that they may be recycled somewhere."""
+    return decision.hands_off and decision.stage_before not in (Stage.INQUIRY, Stage.MQL, Stage.SAL)
 
 
 def _stands_at_mql(change: Change, current: Fields, normalizer: Normalizer) -> bool:
@@ -210,9 +248,12 @@ def _read_current(company: Company, due: Sequence[Change]) -> dict[RecordKey, Fi
     return current
 
 
-def _difference(change: Change, current: Fields, normalizer: Normalizer) -> Change | None:
-    if change.kind is ChangeKind.STAGE and was_moved_by_sales(change, current, normalizer):
-        return None
+def _difference(change: Change, decision: Decision, current: Fields, normalizer: Normalizer) -> Change | None:
+    if change.kind is ChangeKind.STAGE:
+        if _stands_further(change, current, normalizer) or _is_set_back(change, current, normalizer):
+            return None
+        if _is_sent_back(change, current, normalizer) and not _is_handed_off_after(decision):
+            return None
     if change.kind is ChangeKind.RECYCLE and not _stands_at_mql(change, current, normalizer):
         return None
     differing = {name: value for name, value in change.fields.items() if current.get(name) != value}

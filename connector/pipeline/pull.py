@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
+from connector.core.nameless import keep_what_counts, nameless_fields
 from connector.core.normalize import Normalizer
 from connector.errors import (
     AccessDeniedError,
@@ -123,6 +124,7 @@ class _CrmPull:
         self._crm = crm
         self._adapter = company.adapters[crm]
         self._normalizer = normalizer
+        self._nameless = nameless_fields(company.mapping.crm[crm])
         self._progress = progress
 
     def run(self, *, ask_all: bool) -> None:
@@ -190,12 +192,14 @@ class _CrmPull:
 
     def _pull_pages(self, request: StreamRequest, cursor: Cursor | None, sums: list[int]) -> None:
         store, paused = self._company.store, paused_fields(self._company, self._crm, request.stream)
+        nameless = self._nameless.get(request.stream)
         for page in gather(self._adapter.pull(request, cursor)):
             position = position_of(request, page.cursor)
             # Before the records, for the cursor is saved with these: what dies in between is told and followed again.
             removed = follow_removals(self._company, self._lease, self._crm, page.removals)
+            records = page.records if nameless is None else keep_what_counts(page.records, nameless)
             saved = store.save_page(
-                self._lease, self._crm, request.stream, page.records, position, self._company.clock(),
+                self._lease, self._crm, request.stream, records, position, self._company.clock(),
                 keep_fields=paused, expects_new=cursor is None, hands_on=True,
             )
             understand_page(

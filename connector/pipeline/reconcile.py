@@ -36,8 +36,8 @@ class Difference(NamedTuple):
 
     Attributes:
         record: Where it shows; None where there is no record.
-        what: `no_record`, `record_gone`, `stage_behind`, `task_missing`, `note_missing`, `lead_missing` or
-            `handed_over_by_others`.
+        what: `no_record`, `record_gone`, `stage_behind`, `figures_missing`, `task_missing`, `note_missing`,
+            `lead_missing` or `handed_over_by_others`.
         cause: Why, as far as is known, in words.
         remedy: What mends it; commands stand in backticks.
     """
@@ -72,6 +72,8 @@ class _Passed(NamedTuple):
     """One handoff, the record it is about in one CRM, and what became of its writes there.
 
     Attributes:
+        writes: By kind, but for the figures.
+        figures: Their newest write in this cycle; None for none.
         stage: Where they stand by what we know of all CRMs; None when they were not judged since.
     """
 
@@ -79,6 +81,7 @@ class _Passed(NamedTuple):
     contact: Contact
     write_back: WriteBack
     writes: Mapping[ChangeKind, OutboxRow]
+    figures: OutboxRow | None
     stage: Stage | None
 
 
@@ -114,7 +117,9 @@ def reconcile(company: Company, progress: Progress = no_progress) -> Reconciliat
                     row.change.kind: row for row in writes.get(decision.person_id, ())
                     if (row.change.crm, row.change.cycle) == (crm, decision.cycle)
                 }
-                passed.append(_Passed(decision, contact, write_back, theirs, stages.get(decision.person_id)))
+                figures = theirs.pop(ChangeKind.SCORE, None)
+                stage = stages.get(decision.person_id)
+                passed.append(_Passed(decision, contact, write_back, theirs, figures, stage))
             if crm not in found.stopped:
                 try:
                     _compare(company, normalizer, crm, passed, found)
@@ -191,7 +196,8 @@ def _wrong(
 
     if key not in stages:
         yield difference(
-            "record_gone", "the record was deleted or hidden since it was last read", f"`mql sync {company}` follows",
+            "record_gone", "the record was deleted or hidden since it was last read",
+            f"`mql sync {company}` follows, at the latest when it next asks for what was removed",
         )
         return
     stage = normalizer.stage(key, stages[key]) if write_back.stage else None
@@ -199,6 +205,8 @@ def _wrong(
         return
     if write_back.stage and stage is not Stage.MQL:
         yield difference("stage_behind", *_why_behind(one, company))
+    if one.figures is not None and (told := _unwritten(one.figures, company)) is not None:
+        yield difference("figures_missing", *told)
     wanted = {
         ChangeKind.TASK: write_back.task and write_back.lead != "instead", ChangeKind.NOTE: write_back.note,
         ChangeKind.LEAD: write_back.lead != "none",
@@ -239,7 +247,8 @@ def _why_missing(one: _Passed, row: OutboxRow | None, company: str) -> tuple[str
 def _unwritten(row: OutboxRow, company: str) -> tuple[str, str] | None:
     """Return cause and remedy of a change that did not get out; None when it did."""
     if row.state in _GIVEN_UP:
-        remedy = row.remedy.rstrip(". 。") or "mend what the CRM says"
+        # Remedies end in `then retry`, of which the commands here are the longer form.
+        remedy = row.remedy.rstrip(". 。").removesuffix("then retry").rstrip(" ;,") or "mend what the CRM says"
         retry = f"`mql retry {company} {row.change.idempotency_key}` and `mql sync {company}`"
         return f"{row.state}: {row.reason}", f"{remedy}; then {retry}"
     if row.state in _WAITING:

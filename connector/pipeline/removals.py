@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import StreamInfo
 from connector.core.merged import MergedRecords
+from connector.core.nameless import nameless_fields
 from connector.core.normalize import Normalizer
 from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.understand import read_contacts, read_former_contacts, understand
-from connector.records import RecordKey, Removal, RemovalKind
+from connector.records import ChangeKind, RecordKey, Removal, RemovalKind
 from connector.store import CONFIRMED_AFTER, Erasing, Lease, NotedErasure, RemovalCounts
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ ASKED_AT_ONCE = 500
 
 ERASED_AT_ONCE = 200
 """Records erased in one transaction: keeps it short. Our choice."""
+
+LEFT_TOLD = 20
+"""So many ids of what is left in a CRM stand on one line."""
 
 CREDIBLE_COUNT = 20
 CREDIBLE_PART = 0.05
@@ -57,7 +61,8 @@ class RemovedReport:
     Attributes:
         counts: One for each stream that was asked.
         erased_count: Records of which only a tombstone is left since this run.
-        notices: Erasures that were not believed, one line for each stream, with the remedy.
+        notices: Erasures that were not believed, one line for each stream, with the remedy; and what we made in a CRM
+            about who was erased.
     """
 
     counts: list[RemovedCounts] = field(default_factory=list)
@@ -282,7 +287,7 @@ def _keep_sweep(company: Company, lease: Lease, crm: str, stream: str, sweep: _S
 
 
 def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[int, list[str]]:
-    """Erase what was told twice, and return how many records went, and a line for each stream not believed."""
+    """Erase what was told twice, and return how many records went, and lines on what was not believed or is left."""
     erased_count, notices = 0, []
     for (crm, stream), group in _read_noted(company).items():
         stored = 0 if erase_all else _stored_if_doubted(company, crm, stream, group)
@@ -301,7 +306,9 @@ def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[in
                 f"them goes when {crm} says so a second time: {again} a quarter of an hour after the first time"
             )
         for first in range(0, len(confirmed), ERASED_AT_ONCE):
-            erased_count += _erase(company, lease, crm, confirmed[first:first + ERASED_AT_ONCE])
+            count, left = _erase(company, lease, crm, confirmed[first:first + ERASED_AT_ONCE])
+            erased_count += count
+            notices += left
     return erased_count, notices
 
 
@@ -327,7 +334,10 @@ def _stored_if_doubted(company: Company, crm: str, stream: str, noted: Sequence[
     return stored if len(noted) > stored * CREDIBLE_PART else 0
 
 
-def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasure]) -> int:
+def _erase(
+    company: Company, lease: Lease, crm: str, group: Sequence[NotedErasure],
+) -> tuple[int, list[str]]:
+    """Erase these records and what they say of humans; return how many went, and a line on what of ours is left."""
     store, name = company.store, company.name
     normalizer = Normalizer(company.mapping)
     records = {noted.key: noted.removed_at for noted in group}
@@ -356,9 +366,29 @@ def _erase(company: Company, lease: Lease, crm: str, group: Sequence[NotedErasur
     for key, told in emails.items():
         for address in told - carried_here:
             addresses[address] = max(records[key], addresses.get(address, records[key]))
-    return store.erase(
-        lease, crm, Erasing(records, addresses, forgotten - carried, emptied, people - emptied), company.clock(),
+    humans = [key for key in records if normalizer.is_people(crm, key.stream)]
+    merged = MergedRecords(store.read_merges(name, map(str, humans)))
+    names = {one for key in humans for one in (key, *merged.taken_up_by(key))}
+    part = company.mapping.crm.get(crm)
+    figures = {stream: fields for stream, fields in nameless_fields(part).items() if fields} if part else {}
+    erasing = Erasing(
+        records, addresses, forgotten - carried, emptied, people - emptied, names,
+        store.find_linked(name, crm, names) if names else (), figures,
     )
+    remains = _tell_left(store.find_made(name, crm, erasing))
+    return store.erase(lease, crm, erasing, company.clock()), remains
+
+
+def _tell_left(made: Sequence[tuple[str, ChangeKind, str]]) -> list[str]:
+    """Return a line for each CRM in which something that we made tells of who is erased."""
+    by_crm: dict[str, list[str]] = defaultdict(list)
+    for crm, kind, remote_id in made:
+        by_crm[crm].append(f"{kind} {remote_id}")
+    return [
+        f"{crm}: {len(ids):,} tasks, notes or leads that we made about who is erased may still be there, and are not "
+        f"ours to delete: {', '.join(ids[:LEFT_TOLD])}{', ...' if len(ids) > LEFT_TOLD else ''}"
+        for crm, ids in by_crm.items()
+    ]
 
 
 def _taken_up(company: Company, records: Mapping[RecordKey, datetime]) -> dict[RecordKey, datetime]:

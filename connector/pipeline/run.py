@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.mapping.load import judging_fingerprint
-from connector.pipeline.approval import Held, ask_approval, limit_writes
+from connector.pipeline.approval import Held, ask_approval, limit_writes, standing_limit
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
@@ -23,7 +23,8 @@ from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.sync_back import sync_back
 from connector.pipeline.understand import understand
-from connector.records import Change, ChangeKind
+from connector.pipeline.waiting import Waiting, read_waiting
+from connector.records import ChangeKind
 from connector.store import WAITING, ChangeState, Conflict, Lease, OutboxRow
 
 _REFUSED_TOLD = 20
@@ -43,6 +44,7 @@ class RunReport:
         waiting_count: People who were not judged because they have a record in a CRM that stopped.
         handed_off: Who became MQL in this run, in the order they were judged; the first `TOLD_AT_MOST`.
         handed_off_count: How many became MQL.
+        recycled_count: How many were sent back to nurturing, because nobody had acted in time.
         held: Why nothing was written, when it would have been more than may be without approval; else None.
         outcomes: CRM -> outcome (`done`, `unchanged`, `retry`, `rejected`, ...) -> how many changes.
         refused: Changes that were given up in this run.
@@ -65,6 +67,7 @@ class RunReport:
     judged_count: int = 0
     handed_off: list[Judged] = field(default_factory=list)
     handed_off_count: int = 0
+    recycled_count: int = 0
     held: Held | None = None
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     refused: list[OutboxRow] = field(default_factory=list)
@@ -106,10 +109,9 @@ class RunReport:
         return lines + self.told.problems
 
     def _remedy(self, row: OutboxRow) -> str:
-        if row.remedy:
-            return f" ({row.remedy})"
         names = row.change.fields if row.change.kind is ChangeKind.SCORE else ()
-        return remedy_if_named(self.company, names, row.reason)
+        ours = remedy_if_named(self.company, names, row.reason)
+        return ours or (f" ({row.remedy})" if row.remedy else "")
 
 
 def sync(
@@ -151,6 +153,7 @@ def sync(
                     report.waiting_count += batch.waiting_count
                     handed_off = [j for j in batch.judged if j.decision.hands_off]
                     report.handed_off_count += len(handed_off)
+                    report.recycled_count += sum(bool(j.decision.recycles) for j in batch.judged)
                     room = TOLD_AT_MOST - len(report.handed_off)
                     report.handed_off += handed_off[:room]
                 report.notices += desk.notices
@@ -176,19 +179,32 @@ class Plan:
 
     Attributes:
         unread: Streams that were never read to their end; with any, nobody was judged.
-        waiting: Changes that an earlier run stored and did not get out.
+        waiting: Whom earlier runs decided something about that did not get out yet, with their changes.
         judged: People with something to be written, each with their changes.
         stopped: CRM -> why it could not be asked; people who have a record there are not in the plan.
         notices: What the one who configures should know.
+        limit: More writes than this wait for approval; None: any number goes out.
     """
 
     company: str
     pulled: list[StreamCounts]
     unread: list[str]
-    waiting: list[Change]
+    waiting: list[Waiting]
     judged: list[Judged]
     stopped: dict[str, str]
     notices: list[str]
+    limit: int | None = None
+
+    @property
+    def write_count(self) -> int:
+        """How many writes these are."""
+        return sum(len(one.changes) for people in (self.judged, self.waiting) for one in people)
+
+    @property
+    def mql_count(self) -> int:
+        """How many people become MQL in the CRMs by them."""
+        new = {judged.person.person_id for judged in self.judged if judged.decision.hands_off}
+        return len(new | {one.person_id for one in self.waiting if one.handoff is not None})
 
 
 def plan(company: Company, progress: Progress = no_progress) -> Plan:
@@ -207,7 +223,9 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         batches = [] if unread else judge_dirty(company, lease, desk, stopped)
         judged = [j for batch in batches for j in batch.judged if j.changes]
         notices += desk.notices
-        return Plan(company.name, pulled, unread, company.store.read_waiting(company.name), judged, stopped, notices)
+        return Plan(
+            company.name, pulled, unread, read_waiting(company), judged, stopped, notices, standing_limit(company),
+        )
 
 
 def _require_fields_once(company: Company, lease: Lease) -> None:
@@ -261,6 +279,8 @@ def _counts(report: RunReport) -> dict[str, int]:
         "pulled": sum(c.new + c.changed for c in report.pulled),
         "judged": report.judged_count,
         "handed_off": report.handed_off_count,
+        "sent_back": report.recycled_count,
+        "told": report.told.told_count,
         **{f"{crm}_calls": count.sent for crm, count in report.calls.items()},
         **{f"{crm}_{outcome}": n for crm, counts in report.outcomes.items() for outcome, n in counts.items()},
     }

@@ -7,10 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from connector.adapter_kit.protocol import Adapter
+from connector.adapter_kit.told import without_personal_data
 from connector.core.normalize import Normalizer
 from connector.errors import (
     ConnectorError,
@@ -22,7 +23,8 @@ from connector.errors import (
 )
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import check_before_sending
-from connector.records import Change, ChangeKind, Outcome, Receipt
+from connector.pipeline.understand import read_contacts
+from connector.records import OVERRIDE, Change, ChangeKind, Outcome, Receipt
 from connector.store import ANSWER_LOST, Lease, SentChange
 
 log = logging.getLogger(__name__)
@@ -145,7 +147,7 @@ class _Delivery:
                 receipts = self.adapter.apply(changes)
         except OutcomeUnknownError as error:
             receipts = [Receipt(c.idempotency_key, Outcome.UNKNOWN, reason=str(error)) for c in changes]
-        self._save(receipts)
+        self._save(without_names(self.company, self.normalizer, changes, receipts))
         doubtful = {r.idempotency_key for r in receipts if r.outcome is Outcome.UNKNOWN}
         at = self.company.clock()
         self.settle([SentChange(c, at) for c in changes if c.idempotency_key in doubtful])
@@ -187,3 +189,30 @@ class _Delivery:
         if receipts:
             self.company.store.save_receipts(self.lease, self.crm, receipts, self.company.clock())
             self.outcomes.update(r.outcome.value for r in receipts if r.outcome is not Outcome.UNKNOWN)
+
+
+def without_names(
+    company: Company, normalizer: Normalizer, changes: Sequence[Change], receipts: Sequence[Receipt],
+) -> list[Receipt]:
+    """Return the receipts, what their CRM told cleared of what we know of the people.
+
+    Adapters take out what was written; a rule's message may name the person all the same, whose name no field has.
+    """
+    told = {receipt.idempotency_key for receipt in receipts if receipt.told}
+    if not told:
+        return list(receipts)
+    person_of = {change.idempotency_key: change.person_id for change in changes if change.idempotency_key in told}
+    keys = company.store.get_person_keys(company.name, set(person_of.values()))
+    contacts = read_contacts(company, normalizer, {key for own in keys.values() for key in own})
+    known: dict[str, list[str]] = {}
+    for person_id, own in keys.items():
+        theirs = [contacts[key] for key in own if key in contacts]
+        known[person_id] = [
+            value for contact in theirs for name, value in contact.attributes.items()
+            if isinstance(value, str) and name != OVERRIDE
+        ] + [email for contact in theirs for email in contact.emails]
+    return [
+        replace(one, told=without_personal_data(one.told, known.get(person_of[one.idempotency_key], ())))
+        if one.told else one
+        for one in receipts
+    ]

@@ -63,7 +63,8 @@ class Undoing:
         left: What stays, and why.
         unsent_count: How many changes of the run were not sent yet, and are not sent any more.
         handoffs: Person and cycle of every handoff that is taken back.
-        figures: Record -> field -> what the next judgement says of whom is sent back: no news to write there.
+        figures: Record -> field -> what the run was still to write, and what the next judgement says of whom is sent
+            back: no news to write there.
     """
 
     run_id: int
@@ -115,7 +116,8 @@ def plan_undo(company: Company, run_id: int) -> Undoing:
         Left(one.record.crm, one.record, "handoff", WITH_SALES if one.is_whole else ELSEWHERE) for one in standing
     ]
     return Undoing(
-        run_id, tuple(changes), tuple(left), len(unsent), handoffs, _figures_said_next(company, handoffs, rows),
+        run_id, tuple(changes), tuple(left), len(unsent), handoffs,
+        _figures_said_next(company, handoffs, rows, [one.change for one in unsent]),
     )
 
 
@@ -200,9 +202,9 @@ class _Fields:
         for record, rows in self.by_record.items():
             stage, (before, after) = self._stage_field(record), _as_it_was(rows)
             now = self.current.get(record, {}).get(stage)
-            if stage in after and now not in (before.get(stage), after[stage]):
-                if normalizer.stage(record, now) in _WITH_SALES:
-                    found |= {row.person_id for row in rows}
+            is_changed = stage in after and now not in (before.get(stage), after[stage])
+            if is_changed and normalizer.stage(record, now) in _WITH_SALES:
+                found |= {row.person_id for row in rows}
         return found
 
     def restore(self, run_id: int, with_sales: Collection[str]) -> tuple[list[Change], list[Left]]:
@@ -220,11 +222,13 @@ class _Fields:
                 continue
             # What has its former value is not to be restored: undone before, or never written.
             fields = {n: before.get(n) for n, v in after.items() if now.get(n) == v and before.get(n) != v}
-            changed = [n for n, v in after.items() if now.get(n) not in (v, before.get(n)) and (record, n) in self.known]
+            changed = sorted(
+                n for n, v in after.items() if now.get(n) not in (v, before.get(n)) and (record, n) in self.known
+            )
             if changed:
-                left.append(Left(record.crm, record, ", ".join(sorted(changed)), CHANGED_SINCE))
+                left.append(Left(record.crm, record, ", ".join(changed), CHANGED_SINCE))
             stage = self._stage_field(record)
-            if stage in fields and not with_sales.isdisjoint(row.person_id for row in rows):
+            if stage in fields and any(row.person_id in with_sales for row in rows):
                 del fields[stage]
                 left.append(Left(record.crm, record, stage, WITH_SALES))
             if fields:
@@ -289,17 +293,18 @@ def _taken_back(
 
 
 def _figures_said_next(
-    company: Company, handoffs: Sequence[Passage], written: Iterable[ReceiptRow],
+    company: Company, handoffs: Sequence[Passage], rows: Iterable[ReceiptRow], unsent: Iterable[Change],
 ) -> dict[RecordKey, dict[str, Value]]:
     passages = {(one.person_id, one.cycle) for one in handoffs}
-    figures: dict[RecordKey, dict[str, Value]] = {}
-    for row in written:
-        if row.kind is not ChangeKind.SCORE or (row.person_id, row.cycle) not in passages:
-            continue
-        part = company.mapping.crm.get(row.crm)
-        write_back = None if part is None else part.write_back.get(row.record.stream)
-        if write_back is not None and "status" in write_back.fields:
-            figures[row.record] = {write_back.fields["status"]: Stage.RECYCLED.value}
+    scores = [change for change in unsent if change.kind is ChangeKind.SCORE]
+    figures: dict[RecordKey, dict[str, Value]] = {change.record: dict(change.fields) for change in scores}
+    places = [(row.record, (row.person_id, row.cycle)) for row in rows if row.kind is ChangeKind.SCORE]
+    places += [(change.record, (change.person_id, change.cycle)) for change in scores]
+    for record, passage in places:
+        part = company.mapping.crm.get(record.crm)
+        write_back = None if part is None else part.write_back.get(record.stream)
+        if passage in passages and write_back is not None and "status" in write_back.fields:
+            figures.setdefault(record, {})[write_back.fields["status"]] = Stage.RECYCLED.value
     return figures
 
 

@@ -81,7 +81,7 @@ def list_deadlines(company: Company, *, settled: bool = False) -> Deadlines:
     }
     found: list[WatchedHandoff] = []
     after = ""
-    while rows := company.store.read_current_handoffs(company.name, BATCH, after=after):
+    while rows := company.store.read_current_handoffs(company.name, BATCH, after=after, taken_back=settled):
         after = rows[-1].decision.person_id
         handoffs = [row.decision for row in rows]
         found += _watched(company, handoffs, directories, told, now, settled=settled)

@@ -13,7 +13,8 @@ from connector.mapping.model import Mapping
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.links import Link as LinkTo
 from connector.pipeline.run import Plan
-from connector.records import Change, ChangeKind, Link, Value
+from connector.pipeline.waiting import Waiting
+from connector.records import Change, ChangeKind, Decision, Link, Ownership, Person, Value
 from connector.reports.rendering import environment
 
 MOST_PEOPLE = 500
@@ -40,6 +41,8 @@ class _Words:
     waiting: str
     text: str
     note: str
+    approval: str
+    approve: str
     kinds: dict[ChangeKind, str]
 
 
@@ -49,6 +52,7 @@ _WORDS = {
         more="ほか{}人（mql plan --json ですべて見られます）", nothing="書き込むものはありません。", empty="（空）",
         due="期限", owner="担当", nobody="担当者なし", waiting="理由", text="本文",
         note="この計画ではCRMに何も書き込んでいません。",
+        approval="承認", approve="承認なしで書き込める{}件を超えています。書き込むには {}",
         kinds={
             ChangeKind.RECYCLE: "再育成に戻す", ChangeKind.STAGE: "ステージ", ChangeKind.SCORE: "スコア",
             ChangeKind.LEAD: "リード", ChangeKind.TASK: "タスク", ChangeKind.NOTE: "メモ",
@@ -61,6 +65,7 @@ _WORDS = {
         left="Left from before", more="and {} more people (mql plan --json has all)",
         nothing="There is nothing to write.", empty="(empty)", due="due", owner="owner", nobody="no owner",
         waiting="why", text="text", note="Nothing was written to any CRM by this plan.",
+        approval="Approval", approve="more than the {} writes that need none; to write them: {}",
         kinds={
             ChangeKind.RECYCLE: "back to nurturing", ChangeKind.STAGE: "stage", ChangeKind.SCORE: "score",
             ChangeKind.LEAD: "lead", ChangeKind.TASK: "task", ChangeKind.NOTE: "note",
@@ -87,11 +92,18 @@ class PlannedWrite:
 
 @dataclass(frozen=True)
 class PlannedPerson:
-    """Somebody with what is to be written about them; `is_new` when they become MQL."""
+    """Somebody with what is to be written about them.
+
+    Attributes:
+        is_new: They become MQL by it.
+        is_left: An earlier run decided it.
+        points: Empty, as `reasons`, where only figures are left from an earlier run.
+    """
 
     name: str
     company: str
     is_new: bool
+    is_left: bool
     points: str
     reasons: tuple[str, ...]
     why_not: str
@@ -107,7 +119,6 @@ class PlanPage:
     facts: tuple[tuple[str, str], ...]
     people: tuple[PlannedPerson, ...]
     more: str
-    left: tuple[PlannedWrite, ...]
     problems: tuple[str, ...]
 
 
@@ -120,24 +131,26 @@ def tell_plan(plan: Plan, mapping: Mapping, link: LinkTo, at: datetime) -> PlanP
     """
     words = _WORDS[mapping.language]
     tell = _writes(mapping, words, link)
-    ordered = sorted(plan.judged, key=lambda judged: not judged.decision.hands_off)
-    counts = Counter(
-        (change.crm, change.kind) for changes in (*(j.changes for j in plan.judged), plan.waiting) for change in changes
-    )
+    everybody: list[Judged | Waiting] = [*plan.judged, *plan.waiting]
+    ordered = sorted(everybody, key=lambda one: not _becomes_mql(one))
+    counts = Counter((change.crm, change.kind) for one in everybody for change in one.changes)
     facts = [
         (words.company, mapping.name),
         (words.at, f"{at.astimezone(mapping.zone):%Y-%m-%d %H:%M}"),
-        (words.new, f"{sum(judged.decision.hands_off for judged in plan.judged):,}"),
+        (words.new, f"{plan.mql_count:,}"),
     ]
     for crm in mapping.crm:
         said = ", ".join(f"{words.kinds[kind]} {counts[crm, kind]:,}" for kind in ChangeKind if counts[crm, kind])
         facts.append((f"{words.writes} ({_label(crm, mapping)})", said or "0"))
+    if plan.limit is not None and plan.write_count > plan.limit:
+        command = f"mql sync {plan.company} --approve-over {plan.write_count}"
+        facts.append((words.approval, words.approve.format(f"{plan.limit:,}", command)))
     hidden = len(ordered) - MOST_PEOPLE
     problems = [*plan.notices, *(f"{crm}: {why}" for crm, why in plan.stopped.items()), *plan.unread]
     return PlanPage(
         mapping.language, words, tuple(facts),
-        tuple(_person(judged, mapping, tell) for judged in ordered[:MOST_PEOPLE]),
-        words.more.format(f"{hidden:,}") if hidden > 0 else "", tell(plan.waiting), tuple(problems),
+        tuple(_person(one, mapping, tell) for one in ordered[:MOST_PEOPLE]),
+        words.more.format(f"{hidden:,}") if hidden > 0 else "", tuple(problems),
     )
 
 
@@ -146,15 +159,26 @@ def render_plan(page: PlanPage) -> str:
     return environment().get_template("plan.html.j2").render(page=page)
 
 
-def _writes(mapping: Mapping, words: _Words, link: LinkTo) -> Callable[[Sequence[Change]], tuple[PlannedWrite, ...]]:
+def owner_of(change: Change, owners: Sequence[Ownership]) -> str:
+    """Return who gets a task: by name where one of these owners is meant, else by remote id; empty for nobody."""
+    if not change.owner_id:
+        return change.queue_id
+    names = [one.name for one in owners if (one.crm, one.owner_id) == (change.crm, change.owner_id)]
+    return " ".join("".join(names[:1]).split()) or change.owner_id
+
+
+_Tell = Callable[[Sequence[Change], Sequence[Ownership]], tuple[PlannedWrite, ...]]
+
+
+def _writes(mapping: Mapping, words: _Words, link: LinkTo) -> _Tell:
     def value(of: Value) -> str:
         return words.empty if of in (None, "") else number(of) if isinstance(of, float) else plain(of, _LONGEST)
 
-    def tell(change: Change) -> PlannedWrite:
+    def tell(change: Change, owners: Sequence[Ownership]) -> PlannedWrite:
         document, facts = change.document, []
         if change.kind is ChangeKind.TASK:
             due = f"{change.due_at.astimezone(mapping.zone):%Y-%m-%d %H:%M}" if change.due_at else words.empty
-            facts = [f"{words.due} {due}", f"{words.owner} {change.owner_id or change.queue_id or words.nobody}"]
+            facts = [f"{words.due} {due}", f"{words.owner} {plain(owner_of(change, owners) or words.nobody, _LONGEST)}"]
         sections = () if document is None else tuple(
             (section.heading, tuple(line.text if isinstance(line, Link) else line for line in section.lines))
             for section in document.sections
@@ -166,21 +190,32 @@ def _writes(mapping: Mapping, words: _Words, link: LinkTo) -> Callable[[Sequence
             "" if document is None else document.title, tuple(facts), sections,
         )
 
-    return lambda changes: tuple(map(tell, changes))
+    return lambda changes, owners: tuple(tell(change, owners) for change in changes)
 
 
-def _person(
-    judged: Judged, mapping: Mapping, tell: Callable[[Sequence[Change]], tuple[PlannedWrite, ...]],
-) -> PlannedPerson:
-    known, decision, words = judged.person.attributes, judged.decision, words_of(mapping.language)
+def _becomes_mql(one: Judged | Waiting) -> bool:
+    return one.handoff is not None if isinstance(one, Waiting) else one.decision.hands_off
+
+
+def _person(one: Judged | Waiting, mapping: Mapping, tell: _Tell) -> PlannedPerson:
+    is_left = isinstance(one, Waiting)
+    decision: Decision | None = one.handoff if isinstance(one, Waiting) else one.decision
+    person: Person | None = one.person
+    words, known = words_of(mapping.language), person.attributes if person is not None else {}
     name = words.person(*(plain(known.get(name), _LONGEST) for name in ("last_name", "first_name")))
+    if decision is None:
+        return PlannedPerson(
+            name, plain(known.get("company_name"), _LONGEST), False, is_left, "", (), "", tell(one.changes, ()),
+        )
     sums: dict[str, float] = {}
     for reason in decision.score.reasons:
         sums[reason.label] = sums.get(reason.label, 0) + reason.points
     return PlannedPerson(
-        name, plain(known.get("company_name"), _LONGEST), decision.hands_off, words.points(decision.score.total_points),
+        name, plain(known.get("company_name"), _LONGEST), _becomes_mql(one), is_left,
+        words.points(decision.score.total_points),
         tuple(f"{label} {number(points)}" for label, points in sums.items()),
-        "" if decision.hands_off else decision.score.disqualified_by or decision.why_not, tell(judged.changes),
+        "" if decision.hands_off else decision.score.disqualified_by or decision.why_not,
+        tell(one.changes, decision.owners),
     )
 
 

@@ -11,15 +11,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, text, update
 
-from connector.records import Change, RecordKey, RemovalKind, Score
+from connector.core.nameless import only
+from connector.records import Change, ChangeKind, RecordKey, RemovalKind, Score
 from connector.store.accounts import forget_person_account_keys
 from connector.store.addresses import addresses_of, forget_addresses
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import (
     dump_change,
     dump_decision,
+    dump_json,
     dump_links,
     dump_score,
     load_change,
@@ -59,6 +61,15 @@ _ENTOMB = f"""
 """  # noqa: S608 - ours, like every statement here; values are bound
 _FORGET_VERSIONS = f"DELETE FROM record_versions {_THIS_RECORD}"  # noqa: S608
 _SET_LINKS = f"UPDATE records SET links = ? {_THIS_RECORD}"  # noqa: S608
+_SET_FIGURES = f"UPDATE records SET payload = ?, links = NULL {_THIS_RECORD}"  # noqa: S608
+# Links are no index: whole tables are looked through, but for few erasures and outside of any transaction.
+_FIND_LINKED = """
+    SELECT stream, remote_id FROM {table}
+    WHERE company = :company AND crm = :crm AND links IS NOT NULL AND EXISTS (
+        SELECT 1 FROM json_each(links) AS named, json_each(named.value) AS one
+        WHERE named.key || ':' || one.value IN (SELECT value FROM json_each(:names))
+    )
+"""
 _EMPTY_CHANGE = """
     UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL, told = '',
         updated_at = CASE state WHEN ? THEN updated_at ELSE ? END, state = ?, reason = ?, next_attempt_at = NULL,
@@ -110,6 +121,9 @@ class Erasing(NamedTuple):
         forgotten: Addresses that no record of anybody carries any more.
         emptied: The people of these records who have no record left.
         lessened: Those who have.
+        names: By which ids other records name these humans.
+        linked: The records that do or did name them so (`find_linked`). Those that name nobody else go too.
+        figures: Stream -> the fields that are kept of such a record: those that figures need. It stays then.
     """
 
     records: Mapping[RecordKey, datetime]
@@ -117,6 +131,9 @@ class Erasing(NamedTuple):
     forgotten: Collection[str]
     emptied: Collection[str]
     lessened: Collection[str]
+    names: Collection[RecordKey] = ()
+    linked: Collection[RecordKey] = ()
+    figures: Mapping[str, Collection[str]] = {}
 
 
 class ErasingStore(Database):
@@ -154,11 +171,46 @@ class ErasingStore(Database):
             texts = [*connection.execute(past).scalars(), *connection.execute(present).scalars()]
         return [load_json(text) for text in texts if text != GONE]
 
+    def find_linked(self, company: str, crm: str, names: Iterable[RecordKey]) -> set[RecordKey]:
+        """Every record of this CRM that names one of these by its id, or did in an earlier version.
+
+        Looks through all its records.
+        """
+        bound = {
+            "company": company, "crm": crm, "names": dump_json([f"{name.stream}:{name.remote_id}" for name in names]),
+        }
+        with self._reading() as connection:
+            return {
+                RecordKey(crm, row.stream, row.remote_id)
+                for table in (records_table.name, record_versions.name)
+                for row in connection.execute(text(_FIND_LINKED.format(table=table)), bound)
+            }
+
+    def find_made(self, company: str, crm: str, erasing: Erasing) -> list[tuple[str, ChangeKind, str]]:
+        """CRM, kind and remote id of each task, note and lead that we made about what is to be erased.
+
+        Those about the records of this CRM, and all that are about people of whom nothing will be left.
+        """
+        made = outbox.c
+        with self._reading() as connection:
+            emptied = _with_merged(connection, company, erasing.emptied)
+            query = select(made.crm, made.kind, made.remote_id).where(
+                made.company == company, made.remote_id != "",
+                made.kind.in_(sorted(kind.value for kind in ChangeKind if kind.creates)),
+            )
+            of_records = (made.crm == crm, made.record.in_(each_of(map(str, erasing.records))))
+            return sorted({
+                (row.crm, ChangeKind(row.kind), row.remote_id)
+                for which in (of_records, (made.person_id.in_(each_of(emptied)),))
+                for row in connection.execute(query.where(*which))
+            })
+
     def erase(self, lease: Lease, crm: str, erasing: Erasing, at: datetime) -> int:
         """Erase these records and what was made of them, all or nothing; return how many records went.
 
         Of each record a tombstone stays: its key, and when it was removed. Its versions and the activities it told
-        of go. Changes about it lose their texts and fields; what was not sent is dead. People without a record left
+        of go, and so does every record that names no other human; one that names others too stays, without the link.
+        Changes about it lose their texts and fields; what was not sent is dead. People without a record left
         keep no text at all; the texts about the others go, since they may tell of what was erased: those that were
         not sent are withdrawn, to be made anew when the person is judged next. One that is under way keeps its
         title, to be looked for by.
@@ -166,14 +218,19 @@ class ErasingStore(Database):
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
             erasing = _with_parted(connection, company, crm, erasing)
-            linked = _Linked(connection, company, crm, erasing.addresses)
+            linked = _Linked(connection, company, crm, erasing)
             gone = {**erasing.records, **linked.gone}
-            run_for_rows(connection, _FORGET_VERSIONS, [(company, *key) for key in (*gone, *linked.shared)])
+            run_for_rows(connection, _FORGET_VERSIONS, [
+                (company, *key) for key in (*gone, *linked.shared, *linked.figures)
+            ])
             run_for_rows(connection, _ENTOMB, [(GONE, to_micros(t), company, *key) for key, t in gone.items()])
             run_for_rows(connection, _SET_LINKS, [
                 (dump_links(links), company, *key) for key, links in linked.shared.items()
             ])
-            forgotten_ids, subjects = _forget_activities(connection, company, crm, gone, linked, erasing.addresses)
+            run_for_rows(connection, _SET_FIGURES, [
+                (payload, company, *key) for key, payload in linked.figures.items()
+            ])
+            forgotten_ids, subjects = _forget_activities(connection, company, crm, gone, linked, erasing)
             mark_dirty(connection, company, select(person_keys.c.person_id).where(
                 person_keys.c.company == company, person_keys.c.key.in_(each_of(subjects)),
             ))
@@ -202,7 +259,8 @@ class ErasingStore(Database):
             # Whoever had them gives them up as with any removed record.
             insert_rows(
                 connection, pending_records, _KEY_COLUMNS,
-                [(company, *key) for key in sorted({*gone, *linked.shared})], "ON CONFLICT DO NOTHING",
+                [(company, *key) for key in sorted({*gone, *linked.shared, *linked.figures})],
+                "ON CONFLICT DO NOTHING",
             )
             forget_notes(connection, company, gone)
         self._empty_log()
@@ -216,60 +274,78 @@ class ErasingStore(Database):
 
 
 class _Linked:
-    """The records that name a human by one of some addresses.
+    """The records that name a human who is erased, by an address or by an id.
 
     Attributes:
         gone: Those that go, and when they count as removed.
         shared: Those that name others too, with the links they keep.
+        figures: Those that name nobody any more and stay, with what is left of their payloads.
         newer: Those that are newer than the erasure.
     """
 
-    def __init__(self, connection: Connection, company: str, crm: str, erased_at: Mapping[str, datetime]) -> None:
+    def __init__(self, connection: Connection, company: str, crm: str, erasing: Erasing) -> None:
         self.gone: dict[RecordKey, datetime] = {}
         self.shared: dict[RecordKey, dict[str, tuple[str, ...]]] = {}
+        self.figures: dict[RecordKey, str] = {}
         self.newer: set[RecordKey] = set()
+        self._erasing = erasing
+        self._erased_names = set(erasing.names)
         named, stored = address_links.c, records_table.c
-        query = select(
-            named.address, stored.stream, stored.remote_id, stored.modified_at, stored.links, stored.removal,
-        ).where(
-            named.company == company, named.crm == crm, named.address.in_(each_of(erased_at)),
+        columns = (stored.stream, stored.remote_id, stored.modified_at, stored.links, stored.removal, stored.payload)
+        by_address = select(named.address, *columns).where(
+            named.company == company, named.crm == crm, named.address.in_(each_of(erasing.addresses)),
             stored.company == company, stored.crm == crm, stored.stream == named.stream,
             stored.remote_id == named.remote_id,
         )
-        for row in connection.execute(query):
-            self._sort(RecordKey(crm, row.stream, row.remote_id), row, erased_at)
+        for row in connection.execute(by_address):
+            key, erased_at = RecordKey(crm, row.stream, row.remote_id), erasing.addresses[row.address]
+            if row.removal is None and row.modified_at > erased_at:
+                self.newer.add(key)
+            else:
+                self._sort(key, row, erased_at)
+        for key in erasing.linked:
+            by_key = select(*columns).where(
+                stored.company == company, stored.crm == crm, stored.stream == key.stream,
+                stored.remote_id == key.remote_id,
+            )
+            for found in connection.execute(by_key):
+                self._sort(key, found, max(erasing.records.values()))
 
-    def _sort(self, key: RecordKey, row: Row[*tuple[Any, ...]], erased_at: Mapping[str, datetime]) -> None:
-        if row.removal == RemovalKind.ERASED:
+    def _sort(self, key: RecordKey, row: Row[*tuple[Any, ...]], erased_at: datetime) -> None:
+        if row.removal == RemovalKind.ERASED or key in self._erasing.records:
             return
-        if row.removal is None and row.modified_at > erased_at[row.address]:
-            self.newer.add(key)
-            return
-        links = load_links(row.links)
-        rest = {name: ids for name, ids in links.items() if name != "email"}
-        others = tuple(a for a in addresses_of(links) if a not in erased_at)
-        if others:
-            rest["email"] = others
-        if rest and row.removal is None:
-            self.shared[key] = rest
+        others = self._others(key.crm, load_links(row.links))
+        if others and row.removal is None:
+            self.shared[key] = others
+        elif key.stream in self._erasing.figures and row.removal is None:
+            self.figures[key] = dump_json(only(load_json(row.payload), self._erasing.figures[key.stream]))
         else:
-            self.gone[key] = erased_at[row.address]
+            self.gone[key] = erased_at
+
+    def _others(self, crm: str, links: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Return the links to those who are not erased."""
+        rest = {
+            name: tuple(one for one in ids if RecordKey(crm, name, one) not in self._erased_names)
+            for name, ids in links.items() if name != "email"
+        }
+        rest["email"] = tuple(one for one in addresses_of(links) if one not in self._erasing.addresses)
+        return {name: ids for name, ids in rest.items() if ids}
 
 
 def _forget_activities(
-    connection: Connection, company: str, crm: str, gone: Iterable[RecordKey], linked: _Linked,
-    addresses: Iterable[str],
+    connection: Connection, company: str, crm: str, gone: Iterable[RecordKey], linked: _Linked, erasing: Erasing,
 ) -> tuple[set[str], set[str]]:
-    """Delete what these records told of, and what was told under these addresses; return the ids and subjects."""
+    """Delete what these records told of, and what was told of the erased; return the ids and subjects."""
     table = activities.c
     of_gone = table.source.in_(each_of(map(str, gone)))
     of_address = (
-        table.subject.in_(each_of(f"email:{address}" for address in addresses)), table.crm == crm,
+        table.subject.in_(each_of(f"email:{address}" for address in erasing.addresses)), table.crm == crm,
         table.source.not_in(each_of(map(str, linked.newer))),
     )
+    of_names = table.subject.in_(each_of(map(str, erasing.names)))
     ids: set[str] = set()
     subjects: set[str] = set()
-    for which in ((of_gone,), of_address):
+    for which in ((of_gone,), of_address, (of_names,)):
         statement = delete(activities).where(table.company == company, *which)
         for row in connection.execute(statement.returning(table.activity_id, table.subject)):
             ids.add(row.activity_id)

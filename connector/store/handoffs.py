@@ -25,23 +25,29 @@ _SEND_BACK = """
     UPDATE persons SET sent_back_at = ?, dirty = 1, dirty_version = dirty_version + 1
     WHERE company = ? AND person_id = ? AND cycle = ? AND handed_off_at IS NOT NULL AND sent_back_at IS NULL
 """
-_SET_WRITTEN = "UPDATE outbox SET written = ? WHERE company = ? AND crm = ? AND idempotency_key = ?"
+_SET_WRITTEN = """
+    UPDATE outbox SET written = ?, written_at = COALESCE(written_at, ?)
+    WHERE company = ? AND crm = ? AND idempotency_key = ?
+"""
 
 
 class HandoffsStore(Database):
     """The handoffs of the cycles that people are in."""
 
-    def read_current_handoffs(self, company: str, limit: int, *, after: str = "") -> list[DecisionRow]:
+    def read_current_handoffs(
+        self, company: str, limit: int, *, after: str = "", taken_back: bool = False,
+    ) -> list[DecisionRow]:
         """Up to `limit` handoffs of the cycle their person is in, in the order of the people above `after`.
 
-        Without those that we took back.
+        Without those that we took back, unless these are asked for, too.
         """
         query = select(decisions.c.person_id, decisions.c.decision, decisions.c.run_id).join(
             persons, (persons.c.company == decisions.c.company) & (persons.c.person_id == decisions.c.person_id)
             & (persons.c.cycle == decisions.c.cycle),
         ).where(
             decisions.c.company == company, decisions.c.kind == "handoff", decisions.c.person_id > after,
-            persons.c.handed_off_at.is_not(None), persons.c.sent_back_at.is_(None), persons.c.merged_into.is_(None),
+            persons.c.handed_off_at.is_not(None), persons.c.merged_into.is_(None),
+            *(() if taken_back else [persons.c.sent_back_at.is_(None)]),
         ).order_by(decisions.c.person_id).limit(limit)
         with self._reading() as connection:
             # After a merge the row names who goes on; the JSON is the decision as it was made.
@@ -51,10 +57,10 @@ class HandoffsStore(Database):
             ]
 
     def read_handoff_changes(self, company: str, person_ids: Iterable[str]) -> dict[str, list[OutboxRow]]:
-        """Person id -> the stages, leads, tasks and notes planned for them in any cycle, and what became of them."""
+        """Person id -> the stages, figures, leads, tasks and notes planned for them in any cycle, as they stand now."""
         query = select(outbox).where(
             outbox.c.company == company, outbox.c.person_id.in_(each_of(person_ids)),
-            outbox.c.kind.in_(sorted(HANDOFF_KINDS)),
+            outbox.c.kind.in_(sorted(HANDOFF_KINDS | {ChangeKind.SCORE})),
         ).order_by(*SENDING_ORDER)
         found: dict[str, list[OutboxRow]] = defaultdict(list)
         with self._reading() as connection:
@@ -133,8 +139,8 @@ class HandoffsStore(Database):
         either. Whom it handed off, in the cycle they are in, counts as sent back to nurturing at `at`.
 
         Args:
-            figures: Record -> field -> value that stands for written there: the next judgement says so, and it is no
-                reason to write.
+            figures: Record -> field -> value that counts as written there: the next judgement says so, and that is no
+                reason to write it.
         """
         company, stamp = lease.company, to_micros(at)
         with self._writing(lease) as connection:
@@ -142,7 +148,7 @@ class HandoffsStore(Database):
             take_out_undone(connection, company, undone_run_id, taken_back, at)
             drop_undone_notices(connection, company, undone_run_id, taken_back)
             run_for_rows(connection, _SEND_BACK, [(stamp, company, *passage) for passage in sorted(taken_back)])
-            _count_as_written(connection, company, figures)
+            _count_as_written(connection, company, figures, stamp)
             plan_changes(connection, company, changes, run_id, at)
 
 
@@ -153,15 +159,15 @@ def _passages_of(table: Any, company: str, kinds: Collection[ChangeKind], run_id
 
 
 def _count_as_written(
-    connection: Connection, company: str, figures: Mapping[RecordKey, Mapping[str, Value]],
+    connection: Connection, company: str, figures: Mapping[RecordKey, Mapping[str, Value]], stamp: int,
 ) -> None:
     texts = {str(record): values for record, values in figures.items()}
     for crm in sorted({record.crm for record in figures}):
         rows = connection.execute(select(outbox.c.idempotency_key, outbox.c.record, outbox.c.written).where(
             outbox.c.company == company, outbox.c.crm == crm, outbox.c.record.in_(each_of(texts)),
-            outbox.c.kind == ChangeKind.SCORE.value, outbox.c.written.is_not(None),
+            outbox.c.kind == ChangeKind.SCORE.value,
         )).all()
         run_for_rows(connection, _SET_WRITTEN, [
-            (dump_json({**load_json(row.written), **texts[row.record]}), company, crm, row.idempotency_key)
+            (dump_json({**load_json(row.written), **texts[row.record]}), stamp, company, crm, row.idempotency_key)
             for row in rows
         ])

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
-from connector.records import Change, ChangeKind, Decision, RecordKey
+from connector.records import Change, ChangeKind, Decision, RecordKey, Stage
 from connector.store.bulk import each_of, insert_rows, run_for_rows
 from connector.store.codec import dump_change, load_change
 from connector.store.instants import to_micros
@@ -35,15 +35,22 @@ UNDOING = frozenset({ChangeKind.RESTORE, ChangeKind.CLOSE_TASK, ChangeKind.MARK_
 UNSENT = frozenset({ChangeState.PLANNED, ChangeState.RETRY})
 """The states of a change that is still to be sent."""
 
-_OPEN = UNSENT | {ChangeState.SENDING, ChangeState.DEAD}
+_NOT_THROUGH = UNSENT | {ChangeState.SENDING, ChangeState.DEAD, ChangeState.REJECTED}
 
 SUPERSEDED = "a newer change took its place"
 WITHDRAWN = "a record it is about or tells of was removed from its CRM"
 SENT_BACK = "they were sent back to nurturing before it was written"
 HANDED_OFF_AGAIN = "they were handed off again before it was written"
 UNDONE = "its run was undone before it was written"
-OVERTAKEN = (SENT_BACK, HANDED_OFF_AGAIN, UNDONE)
+BY_SALES = "sales went another way before it was written"
+OVERTAKEN = (SENT_BACK, HANDED_OFF_AGAIN, UNDONE, BY_SALES)
 """Why a later decision, or undoing, took a change out; one that is under way then is not sent a second time."""
+
+_TAKEN_OUT_BY = {
+    ChangeKind.STAGE: (Stage.WON, Stage.LOST, Stage.RECYCLED),
+    ChangeKind.RECYCLE: (Stage.SAL, Stage.SQL, Stage.WON, Stage.LOST),
+}
+_STAGES_OF_SALES = frozenset(stage for stages in _TAKEN_OUT_BY.values() for stage in stages)
 
 _CANCELLED = "the CRM has these values already"
 
@@ -146,11 +153,13 @@ def plan_changes(
 
     What is written once and is there already stays as it is, unless it was refused for another record. A stage or a
     score takes the place of every older one to its record, and takes over those of their fields that it does not have
-    itself and that did not get out. While the older one of its own key is being sent, it waits for that one's answer.
+    itself and that did not get out; of one that was refused, only under its own key. (The figures of a handoff are
+    planned once, and what was refused may be mended.) While the older one of its own key is being sent, it waits for
+    that one's answer.
 
     Args:
         cancelled: Field writes that are not needed: the CRM has the values of their `fields`. These fields are taken
-            out of older changes that have not got out, before anything is planned.
+            out of older changes that have not got out, refused ones among them, before anything is planned.
     """
     planned = list(changes)
     if cancelled:
@@ -186,18 +195,20 @@ def take_out_overtaken(connection: Connection, company: str, decisions: Sequence
     """Take out, in the caller's transaction, unsent changes that these decisions make pointless.
 
     A handoff takes out the recyclings of earlier cycles; a recycling takes out the stage, the lead, the task and the
-    note of its cycle and of earlier ones. They stay in the outbox, `unchanged`, with the reason. One that is under way
-    is only marked: it is not sent again when its answer says that nothing was written.
+    note of its cycle and of earlier ones; what sales did takes out the stages when it ended the cycle, and our
+    recycling when it went on. They stay in the outbox, `unchanged`, with the reason. One that is under way is only
+    marked: it is not sent again when its answer says that nothing was written.
     """
     handed_off = {one.person_id: one.cycle for one in decisions if one.hands_off}
     sent_back = {one.person_id: one.cycle for one in decisions if one.recycles}
-    if not handed_off and not sent_back:
+    sales = {one.person_id: one for one in decisions if one.stage in _STAGES_OF_SALES and not one.recycles}
+    if not handed_off and not sent_back and not sales:
         return
     columns = (
         outbox.c.company, outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.cycle,
     )
     rows = connection.execute(select(*columns).where(
-        outbox.c.company == company, outbox.c.person_id.in_(each_of({*handed_off, *sent_back})),
+        outbox.c.company == company, outbox.c.person_id.in_(each_of({*handed_off, *sent_back, *sales})),
         outbox.c.kind.in_(sorted(HANDOFF_KINDS | {ChangeKind.RECYCLE})),
         outbox.c.state.in_(sorted(UNSENT | {ChangeState.SENDING})),
     )).all()
@@ -208,6 +219,10 @@ def take_out_overtaken(connection: Connection, company: str, decisions: Sequence
     ] + [
         (SENT_BACK, stamp, *_place(row)) for row in rows
         if row.kind != ChangeKind.RECYCLE and row.cycle <= sent_back.get(row.person_id, 0)
+    ] + [
+        (BY_SALES, stamp, *_place(row)) for row in rows
+        if (one := sales.get(row.person_id)) is not None and row.cycle <= one.cycle
+        and one.stage in _TAKEN_OUT_BY.get(ChangeKind(row.kind), ())
     ])
 
 
@@ -225,7 +240,7 @@ def take_out_undone(
         outbox.c.company, outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.cycle,
         outbox.c.run_id,
     ).where(
-        outbox.c.company == company, outbox.c.state.in_(sorted(_OPEN | {ChangeState.REJECTED})),
+        outbox.c.company == company, outbox.c.state.in_(sorted(_NOT_THROUGH)),
         outbox.c.reason != WITHDRAWN,
         or_(outbox.c.run_id == run_id, outbox.c.person_id.in_(each_of({person_id for person_id, _ in taken_back}))),
     )).all()
@@ -279,7 +294,7 @@ def _cancel(
         own = standings.own(change)
         for older in (*standings.others(change), *([own] if own else ())):
             rest = {name: value for name, value in older.change.fields.items() if name not in change.fields}
-            if older.state not in UNSENT or len(rest) == len(older.change.fields):
+            if older.state is ChangeState.SENDING or len(rest) == len(older.change.fields):
                 continue
             if rest:
                 shrunk.append((dump_change(replace(older.change, fields=rest)), *older.place))
@@ -319,7 +334,7 @@ def _read_standing(connection: Connection, company: str, changes: Sequence[Chang
         ours = [change for change in changes if change.crm == crm]
         query = select(outbox).where(
             outbox.c.company == company, outbox.c.crm == crm, outbox.c.kind.in_(sorted(LATEST_WINS)),
-            outbox.c.state.in_(sorted(_OPEN)),
+            outbox.c.state.in_(sorted(_NOT_THROUGH)),
         )
         for which in (
             outbox.c.idempotency_key.in_(each_of({change.idempotency_key for change in ours})),

@@ -81,6 +81,10 @@ def test_plan_then_sync_then_explain(config: Path, pair: SandboxPair) -> None:
     for_people = mql("--config", str(config), "explain", "mirai", email)
     assert for_people.returncode == 0
     assert "handed off: cycle 1" in for_people.stdout
+    owners = person["handoffs"][0]["owners"]
+    for owner in owners:
+        assert f"{owner['crm']} owner: {owner['name'] or 'nobody'}" in for_people.stdout
+    assert owners
 
 
 def test_estimate_tells_the_calls_by_stream_and_sync_those_it_took(config: Path) -> None:
@@ -141,6 +145,17 @@ def test_unknown_key(bare_config: Path) -> None:
 def test_wrong_type(bare_config: Path) -> None:
     edit(bare_config, "[companies.mirai.hubspot]", "[companies.mirai.hubspot]\nauth = 7")
     fails(2, "companies.mirai.hubspot: auth", "--config", str(bare_config), "sync", "mirai")
+
+
+def test_leads_beside_people_where_a_crm_keeps_none(bare_config: Path) -> None:
+    own = bare_config.parent / "own.toml"
+    text = mapping_text("mirai")
+    stages = 'stages = { mql = "MQL" }\n'
+    assert stages in text
+    own.write_text(text.replace(stages, f'{stages}lead = "beside"\n'), encoding="utf-8")
+    edit(bare_config, str(ROOT / "mappings/mirai.toml"), str(own))
+    fails(2, "crm.salesforce.write_back.leads.lead: salesforce keeps no leads apart from its people",
+          "--config", str(bare_config), "check", "mirai")
 
 
 def test_missing_mapping(bare_config: Path) -> None:

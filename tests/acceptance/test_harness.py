@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "command", [
-        ("tests.harness.crash_points", "--sample", "6", "--seed", "5"),
-        ("tests.harness.schedules", "--count", "3", "--from", "5"),
+        ("tests.harness.crash_points", "--scenario", "handoff", "undo", "--sample", "1", "--seed", "5"),
+        ("tests.harness.schedules", "--only", "15"),
     ],
     ids=["deaths between decision and receipt", "random days"],
 )

@@ -57,6 +57,11 @@ def test_from_a_run_that_was_too_large_to_a_refusal_that_is_mended(player: Playe
     assert (code, waiting["total"]) == (0, 4)
     assert {change["state"] for change in waiting["changes"]} == {"planned"}
 
+    code, told = ask("plan", "mirai")
+    assert "1 would become MQL, 4 write(s) planned" in told
+    assert "\nMQL [bold]佐藤" in told, "who agrees reads people, not records"
+    assert "`mql sync mirai --approve-over 4` writes them." in told
+
     code, agreed = ask("sync", "mirai", "--approve-over", "4", "--json")
     assert (code, agreed["held"], agreed["handed_off_count"]) == (1, None, 0)
     assert agreed["outcomes"]["salesforce"] == {"done": 3, "rejected": 1}
@@ -77,6 +82,7 @@ def test_from_a_run_that_was_too_large_to_a_refusal_that_is_mended(player: Playe
     assert writes["stage"]["fields"] == [{"field": "Status", "before": "Open - Not Contacted", "after": "MQL"}]
     assert (writes["task"]["outcome"], writes["task"]["remedy"]) == ("rejected", task["remedy"])
     code, printed = ask("runs", "show", str(agreed["run_id"]))
+    assert ask("runs", "show", "mirai", str(agreed["run_id"])) == (0, printed)
     assert "Status: Open - Not Contacted → MQL" in printed
     assert task["remedy"] in printed
     assert "\x1b" not in printed

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 from connector.pipeline.links import read_links
-from connector.pipeline.run import plan
+from connector.pipeline.run import plan, sync
 from connector.reports.plan import render_plan, tell_plan
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -56,6 +56,27 @@ def test_a_hostile_name_makes_no_tag_and_turns_no_text_round(player, opener):
     assert "\u202e" not in page.text
     assert "\u2028" not in page.text
     assert "佐藤𠮷" in page.text
+
+
+def test_what_waits_for_approval_is_told_by_person_with_the_command_that_writes_it(player, opener):
+    player.contact("c@asahi.example")
+    player.contact("d@asahi.example", lastname="鈴木", jobtitle="担当者")
+    player.download_in_hubspot("c@asahi.example")
+    with opener("mirai", player.account) as company:
+        assert sync(company, approve_over=1).held is not None
+        planned = plan(company)
+        page = page_of(company)
+    assert not planned.judged
+    assert planned.mql_count == 1
+    assert page.text.index("佐藤 健様 · 株式会社あさひ · 40点") < page.text.index("鈴木 健様")
+    assert "前回の残り · 情報システム部門・部長 20 + 資料ダウンロード 20" in page.text
+    assert f"mql sync {planned.company} --approve-over {planned.write_count}" in page.text
+
+
+def test_a_task_names_its_owner(player, opener):
+    player.download_in_salesforce(player.lead("e@asahi.example"))     # owned by who made it
+    with opener("mirai", player.account) as company:
+        assert "担当 Admin Sandbox" in page_of(company).text
 
 
 def test_a_plan_without_writes_says_so(player, opener):

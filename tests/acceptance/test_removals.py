@@ -18,12 +18,14 @@ from connector.pipeline.desk import open_desk
 from connector.pipeline.evaluate import Judged, look_at
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import RunReport, plan, sync
+from connector.pipeline.undo import undo
 from connector.records import ChangeKind, Removal, RemovalKind, Stage
 from connector.sandbox.serve import SandboxPair
 from connector.settings import SyncSettings
 from connector.store import ChangeState
 from connector.store.planning import WITHDRAWN
-from tests.acceptance.conftest import Opener, Player
+from connector.wiring import open_company
+from tests.acceptance.conftest import Opener, Player, make_config, mapping_text
 
 EMAIL = "ichiro.kieru@asahi.example"
 OTHER = "ichiro@asahi-kojin.example"
@@ -168,7 +170,7 @@ def test_a_restored_activity_counts_again_whether_or_not_its_stamp_moves(
 ) -> None:
     player.control("hubspot", "switches", restore_stamps=stamps)
     contact_id = player.contact(EMAIL, title="担当者")
-    restored, kept = (meeting_in_hubspot(player, contact_id, title) for title in ("商談", "面談"))
+    restored, kept = (meeting_in_hubspot(player, contact_id, title=title) for title in ("商談", "面談"))
     with opener("mirai", player.account) as company:
         sync(often(company))
         assert titles_of(company, contact_id) == ["商談", "面談"]
@@ -177,7 +179,7 @@ def test_a_restored_activity_counts_again_whether_or_not_its_stamp_moves(
         assert of_company(company, sync(often(company))) == {"hubspot meetings": (2, 0, 0)}
         assert titles_of(company, contact_id) == []
         player.advance(7200)
-        meeting_in_hubspot(player, player.contact(OTHER), "別件")    # moves the cursor past both
+        meeting_in_hubspot(player, player.contact(OTHER), title="別件")    # moves the cursor past both
         sync(often(company))
         player.control("hubspot", "restore", object="meetings", ids=[restored])
         if is_interrupted:
@@ -194,12 +196,12 @@ def titles_of(company: Company, contact_id: str) -> list[str]:
     return sorted(activity.title for activity in told if activity.kind == "meeting_held")
 
 
-def meeting_in_hubspot(player: Player, contact_id: str, title: str) -> str:
+def meeting_in_hubspot(player: Player, *contact_ids: str, title: str) -> str:
     types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 200}]
     made = player.hubspot("POST", "/crm/v3/objects/meetings", {
         "properties": {"hs_timestamp": "2026-11-20T01:00:00Z", "hs_meeting_title": title,
                        "hs_meeting_outcome": "COMPLETED"},
-        "associations": [{"to": {"id": contact_id}, "types": types}],
+        "associations": [{"to": {"id": one}, "types": types} for one in contact_ids],
     })
     return str(made["id"])
 
@@ -214,7 +216,7 @@ def test_a_deleted_activity_that_left_the_archive_is_erased_unless_it_is_too_man
 ) -> None:
     monkeypatch.setattr(removals, "CREDIBLE_COUNT", 2 if is_believed else 1)
     contact_id = player.contact(EMAIL)
-    gone = [meeting_in_hubspot(player, contact_id, title) for title in ("商談", "面談")]
+    gone = [meeting_in_hubspot(player, contact_id, title=title) for title in ("商談", "面談")]
     with opener("mirai", player.account) as company:
         sync(company)
         for one in gone:
@@ -450,7 +452,11 @@ def test_who_is_erased_leaves_a_tombstone_the_figures_and_nothing_else(
         erase(player, contact_id)
         report = sweep_until_sure(company)
         assert report.removed.erased_count == 2, "the record, and the form it sent"
-        assert report.removed.notices == []
+        (task,), (note,) = tasks(player), player.records("hubspot", "notes")
+        assert report.removed.notices == [
+            "hubspot: 2 tasks, notes or leads that we made about who is erased may still be there, and are not ours to "
+            f"delete: note {note['id']}, task {task['id']}",
+        ]
         assert points(company, f"email:{EMAIL}") is None
         (row,) = company.store.read_decisions(company.name, person_id)
         assert row.decision.score.total_points == 40
@@ -478,7 +484,7 @@ def test_erasing_the_survivor_of_a_merge_forgets_what_the_loser_said(
         assert EMAIL.encode() in b"".join(file.read_bytes() for file in tmp_path.glob("mql.db*"))
         erase(player, winner)
         report = sweep_until_sure(company)
-        assert report.removed.erased_count == 3, "both records, and the form"
+        assert report.removed.erased_count == 4, "both records, the form, and our task about them"
         assert company.store.get_person_ids(company.name, [f"email:{EMAIL}", f"email:{OTHER}"]) == {}
         assert judged(company, f"salesforce:leads:{lead_id}") is not None
     text = b"".join(file.read_bytes() for file in tmp_path.glob("mql.db*"))
@@ -605,6 +611,77 @@ def no_writes_in_salesforce(player: Player) -> None:
 
 def our_tasks(player: Player) -> list[dict[str, Any]]:
     return [task for task in player.records("salesforce", "Task") if task["MQL_Key__c"]]
+
+
+def test_of_a_whole_life_with_sales_no_word_is_left_once_both_crms_erased_it(
+    pair: SandboxPair, player: Player, tmp_path: Path,
+) -> None:
+    """Handed off, told, met, undone, handed off again, recycled, called: each of it wrote the name somewhere."""
+    mapping = tmp_path / "mirai.toml"
+    text = mapping_text("mirai").replace(
+        "escalate_business_hours_after = 4", "escalate_business_hours_after = 4\nrecycle_business_hours_after = 8",
+    )
+    text = text.replace('{ mql = "marketingqualifiedlead" }', '{ mql = "marketingqualifiedlead", recycled = "lead" }')
+    text = text.replace('stages = { mql = "MQL" }', 'stages = { mql = "MQL", recycled = "Open - Not Contacted" }')
+    mapping.write_text(text, encoding="utf-8")
+    config = make_config(
+        tmp_path, pair.urls, "mirai", player.account, mapping=str(mapping),
+        notices={"channel": "json://127.0.0.1:9/", "owner": "json://127.0.0.1:9/{email}"},    # nobody is there
+    )
+    owner = player.hubspot("GET", "/crm/v3/owners/")["results"][0]["id"]
+    contact_id = player.contact(EMAIL, lastname=NAME, hubspot_owner_id=owner)
+    lead_id = player.lead(EMAIL, LastName=NAME)
+    other = player.contact(OTHER)
+    player.download_in_hubspot(EMAIL)
+    with open_company(config, "mirai") as company:
+        first = sync(company, sleep=lambda _: None)
+        assert len(first.handed_off) == 1
+        assert NAME in everything_in(tmp_path), "the notices wait"
+        for title, whom in ((f"{NAME}様と面談", [contact_id]), ("二人と面談", [contact_id, other])):
+            meeting_in_hubspot(player, *whom, title=title)
+        player.advance(60)
+        sync(company, sleep=lambda _: None)
+        undo(company, first.run_id, sleep=lambda _: None)
+        player.advance(3600)
+        player.download_in_hubspot(EMAIL, "資料ダウンロード：二冊目")
+        for days in (1, 2, 5, 9, 14):
+            player.advance(60)
+            sync(often(company, days), sleep=lambda _: None)
+        done = company.store.read_changes(company.name, first.handed_off[0].person.person_id)
+        assert {row.change.kind for row in done} >= set(ChangeKind) - {ChangeKind.LEAD}
+        player.salesforce("POST", "sobjects/Task", {
+            "WhoId": lead_id, "Subject": f"{NAME}様へ電話", "Status": "Completed", "TaskSubtype": "Call",
+        })
+        deal_in_hubspot(player, contact_id, f"{NAME}様 年間契約")
+        sync(often(company, 15), sleep=lambda _: None)
+        assert all(f"{NAME}様{what}" in everything_in(tmp_path) for what in ("と面談", "へ電話", " 年間契約"))
+
+        erase(player, contact_id)
+        player.salesforce("DELETE", f"sobjects/Lead/{lead_id}")
+        apex(player, "emptyRecycleBin", ids=[lead_id])
+        for days in (23, 23.02, 23.04, 31, 31.02):
+            player.advance(25 * 3600)
+            sync(often(company, days), sleep=lambda _: None)
+        assert company.store.get_person_ids(company.name, [f"email:{EMAIL}"]) == {}
+        assert titles_of(company, other) == ["二人と面談"], "who was there too keeps it"
+        (deal,) = company.store.read_stream(company.name, "hubspot", "deals")
+        assert (deal.links, "dealname" in deal.payload, deal.payload["amount"]) == ({}, False, "1200000")
+    assert any(NAME in task["properties"]["hs_task_subject"] for task in tasks(player)), "it is HubSpot's to delete"
+    for personal in (EMAIL, NAME):
+        assert personal not in everything_in(tmp_path)
+
+
+def everything_in(folder: Path) -> str:
+    return b"".join(file.read_bytes() for file in folder.glob("mql.db*")).decode(errors="replace")
+
+
+def deal_in_hubspot(player: Player, contact_id: str, title: str) -> None:
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 3}]
+    player.hubspot("POST", "/crm/v3/objects/deals", {
+        "properties": {"dealname": title, "amount": "1200000", "dealstage": "appointmentscheduled",
+                       "pipeline": "default"},
+        "associations": [{"to": {"id": contact_id}, "types": types}],
+    })
 
 
 def test_a_new_form_by_an_erased_address_is_a_new_human(player: Player, opener: Opener) -> None:

@@ -210,6 +210,20 @@ def test_stages_scores_tasks_and_notes_of_many_take_one_request_each(player: Pla
     assert sent["contacts/batch/read"] == 2, "the stage before it is written, and what was written"
 
 
+@BOTH
+def test_a_field_that_the_mapping_was_rid_of_is_not_written_any_more(desk: Desk) -> None:
+    score, former = ("mql_score", "mql_lane") if desk.crm == "hubspot" else ("MQL_Score__c", "Department__c")
+    one, other = desk.person(**{desk.stage: NURTURE[desk.crm]}), desk.person()
+    desk.plan(
+        desk.change(one, ChangeKind.SCORE, fields={score: 60, former: "x"}),
+        desk.change(other, ChangeKind.SCORE, fields={former: "x"}),
+    )
+    before = desk.read(one, former)
+    assert desk.send() == {"done": 1, "unchanged": 1}
+    assert desk.read(one, score, former) == [60, *before]
+    assert desk.states(other) == {"score": ("unchanged", "the mapping does not write it any more")}
+
+
 # Approval -------------------------------------------------------------------------------------------------
 
 

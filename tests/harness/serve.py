@@ -9,16 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from typing import Any
 
 from connector.sandbox.serve import SandboxPair
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes notices (POST /ACCOUNT) and tells which it got (GET /ACCOUNT), per account, in order."""
+    """Takes notices (POST /ACCOUNT) and tells which it got (GET /ACCOUNT), per account, in order.
+
+    PUT /ACCOUNT with a list of faults has the next notices meet them: `500` (not taken), `drop` (taken, and the
+    connection dies); DELETE forgets them.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.got: dict[str, list[dict[str, str]]] = {}
+        self.faults: dict[str, list[str]] = {}
         self.lock = Lock()
 
 
@@ -26,9 +32,27 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self._body()
         with self.server.lock:
-            self.server.got.setdefault(self.path, []).append(body)
+            fault = next(iter(self.server.faults.get(self.path, ())), "")
+            if fault:
+                self.server.faults[self.path].pop(0)
+            if fault != "500":
+                self.server.got.setdefault(self.path, []).append(body)
+        if fault == "drop":
+            self.close_connection = True
+        else:
+            self._answer({}, int(fault or 200))
+
+    def do_PUT(self) -> None:
+        body = self._body()
+        with self.server.lock:
+            self.server.faults[self.path] = body
+        self._answer({})
+
+    def do_DELETE(self) -> None:
+        with self.server.lock:
+            self.server.faults.pop(self.path, None)
         self._answer({})
 
     def do_GET(self) -> None:
@@ -36,9 +60,12 @@ class _Handler(BaseHTTPRequestHandler):
             got = list(self.server.got.get(self.path, ()))
         self._answer(got)
 
-    def _answer(self, body: object) -> None:
+    def _body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _answer(self, body: object, status: int = 200) -> None:
         content = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

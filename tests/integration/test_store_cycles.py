@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_samples import COMPANY, NOW, change, decision, later
 
-from connector.records import ChangeKind, Outcome, Receipt
+from connector.records import ChangeKind, Outcome, Receipt, Stage
 from connector.store import ChangeState, open_store
 
 HANDOFF = (ChangeKind.STAGE, ChangeKind.LEAD, ChangeKind.TASK, ChangeKind.NOTE)
@@ -47,6 +47,21 @@ def test_recycling_takes_out_what_is_unsent_of_its_handoff(store, lease, run_id,
     assert {kind: state for kind, state in states(store).items() if kind in HANDOFF} == dict.fromkeys(HANDOFF, gone)
     assert [c.kind for c in claim(store, lease, later(days=1))] == [ChangeKind.RECYCLE, ChangeKind.SCORE]
     assert store.get_handoffs(COMPANY, ["p1"])["p1"].crms == {"hubspot"}, "it is not completed after all"
+
+
+@pytest.mark.parametrize(("went_to", "left"), [
+    (Stage.RECYCLED, {ChangeKind.RECYCLE, ChangeKind.TASK}), (Stage.LOST, {ChangeKind.TASK}),
+    (Stage.WON, {ChangeKind.TASK}), (Stage.SAL, {ChangeKind.STAGE, ChangeKind.TASK}),
+    (Stage.MQL, {ChangeKind.STAGE, ChangeKind.RECYCLE, ChangeKind.TASK}),
+])
+def test_what_sales_did_takes_out_the_stage_or_the_recycling_that_waits(store, lease, run_id, went_to, left):
+    hand_off(store, lease, run_id, ChangeKind.STAGE, ChangeKind.TASK, ChangeKind.RECYCLE)
+    seen = replace(decision("p1", hands_off=False), stage=went_to)
+    store.save_decisions(lease, [(seen, [], {})], run_id, NOW)
+    assert {kind for kind, (state, _) in states(store).items() if state == "planned"} == left
+    gone = {told for state, told in states(store).values() if state == "unchanged"}
+    assert gone <= {"sales went another way before it was written"}
+    assert {c.kind for c in claim(store, lease)} == left
 
 
 @pytest.mark.parametrize(("outcome", "state"), [

@@ -534,3 +534,50 @@ def test_removals_of_one_company_and_crm_touch_no_other(store, lease):
     assert len(store.read_records(COMPANY, [key("1")])) == 1
     assert store.read_merges(COMPANY, [str(key("1"))]) == set()
     assert store.read_merges(COMPANY, [str(RecordKey("salesforce", "contacts", "1"))]) != set()
+
+
+# --- What names the erased -------------------------------------------------------------------------------
+
+
+def naming(stream, remote_id, *contacts):
+    links = {"contacts": contacts} if contacts else {}
+    return RawRecord(stream, remote_id, NOW, {"title": NAME, "amount": "100"}, links)
+
+
+def test_what_names_the_erased_alone_goes_and_what_names_others_stays_without_them(store, lease):
+    page(store, lease, person("1"), person("2", email="b@x.example"))
+    before = [naming("tasks", "alone", "1"), naming("tasks", "both", "1", "2"), naming("tasks", "other", "2"),
+              naming("tasks", "untied", "1"), naming("tasks", "passed_on", "1"), naming("tasks", "deleted", "1")]
+    page(store, lease, *before, stream="tasks")
+    page(store, lease, RawRecord("tasks", "untied", NOW, {}), naming("tasks", "passed_on", "2"), stream="tasks")
+    page(store, lease, naming("deals", "d1", "1"), naming("deals", "d2", "2"), stream="deals")
+    tell(store, lease, gone("deleted", stream="tasks"))
+    held = {
+        key(one, "tasks"): [visit(key(one, "tasks"), str(key("1")), title=NAME)] for one in ("alone", "both", "untied")
+    }
+    store.save_activities(lease, held, NOW)
+    linked = store.find_linked(COMPANY, "hubspot", [key("1")])
+    assert linked == {
+        *(key(one, "tasks") for one in ("alone", "both", "untied", "passed_on", "deleted")), key("d1", "deals"),
+    }
+    tell(store, lease, gone("1", RemovalKind.ERASED))
+    what = erasing("1")._replace(names={key("1")}, linked=linked, figures={"deals": {"amount"}})
+    assert store.erase(lease, "hubspot", what, later(minutes=5)) == 4, "the human and three tasks"
+
+    kept = {r.key.remote_id: (r.payload, dict(r.links)) for r in store.read_stream(COMPANY, "hubspot", "tasks")}
+    told = {"title": NAME, "amount": "100"}
+    assert kept == dict.fromkeys(("both", "other", "passed_on"), (told, {"contacts": ("2",)}))
+    deals = {r.key.remote_id: (r.payload, dict(r.links)) for r in store.read_stream(COMPANY, "hubspot", "deals")}
+    assert deals == {"d1": ({"amount": "100"}, {}), "d2": (told, {"contacts": ("2",)})}
+    assert [len(store.read_versions(COMPANY, one)) for one in sorted(linked)] == [0] * 6
+    assert store.read_activities(COMPANY, [str(key("1"))]) == []
+    again = [before[0], naming("tasks", "untied")]
+    assert page(store, lease, *again, stream="tasks") == (0, 0, 0), "they never come back"
+
+
+def test_who_names_a_human_in_one_crm_names_nobody_in_another(store, lease):
+    store.save_page(lease, "salesforce", "tasks", [naming("tasks", "1", "7")], "c", NOW)
+    assert store.find_linked(COMPANY, "hubspot", [key("7")]) == set()
+    assert store.find_linked(COMPANY, "salesforce", [RecordKey("salesforce", "leads", "7")]) == set()
+    (found,) = store.find_linked(COMPANY, "salesforce", [RecordKey("salesforce", "contacts", "7")])
+    assert found == RecordKey("salesforce", "tasks", "1")

@@ -137,7 +137,8 @@ class World:
     `terms` are the words this company uses in Salesforce picklists and HubSpot fields, by our name:
     `member_attended`, `member_registered`, `member_no_show`, `member_downloaded`, `member_responded`
     (CampaignMember status), `lead_new`, `lead_mql`, `lead_working`, `lead_qualified`, `lead_recycled`,
-    `lead_unqualified` (Lead status), `visit_subject` (a Salesforce Task that records website visits).
+    `lead_unqualified` (Lead status), `visit_subject` (a Salesforce Task that records a website visit; the page's
+    path follows in the subject).
     """
 
     name: str

@@ -12,6 +12,9 @@ from connector.adapter_kit.connection import CrmConnection
 from connector.adapter_kit.protocol import Adapter
 from connector.adapters.hubspot.streams import STREAMS
 
+MAKES_LEADS = True
+"""Its Leads object stands beside the contacts: `lead` of a write-back."""
+
 
 class Connection(CrmConnection):
     """How to reach one HubSpot account. Secrets come from the environment or from secret files.
@@ -59,4 +62,4 @@ def build(connection: Connection, *, now: Callable[[], datetime], time_zone: str
     return HubSpotAdapter(Client(connection, now=now), time_zone=time_zone)
 
 
-__all__ = ["STREAMS", "Connection", "build"]
+__all__ = ["MAKES_LEADS", "STREAMS", "Connection", "build"]

@@ -17,6 +17,9 @@ from connector.adapters.salesforce.streams import STREAMS
 if TYPE_CHECKING:
     from connector.adapters.salesforce.adapter import SalesforceAdapter
 
+MAKES_LEADS = False
+"""A lead is a person here: nothing is made beside it."""
+
 
 class Connection(CrmConnection):
     """How to reach one org. Secrets come from the environment or from secret files, never from config.toml.
@@ -80,4 +83,4 @@ def build(connection: Connection, *, now: Callable[[], datetime], time_zone: str
     )
 
 
-__all__ = ["STREAMS", "Connection", "build"]
+__all__ = ["MAKES_LEADS", "STREAMS", "Connection", "build"]

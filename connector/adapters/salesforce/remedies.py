@@ -44,7 +44,8 @@ _REMEDIES: Mapping[str, str] = {
     "FIELD_FILTER_VALIDATION_EXCEPTION": "A look-up filter of the org is against it: correct the record, then retry.",
     "ENTITY_IS_DELETED": GONE,
     "NOT_FOUND": GONE,
-    "CANNOT_UPDATE_CONVERTED_LEAD": "The lead was converted: the next sync goes on with its contact.",
+    "CANNOT_UPDATE_CONVERTED_LEAD": "The lead was converted: the next sync goes on with its contact, unless "
+    "sales has taken it further with that.",
     "INVALID_CROSS_REFERENCE_KEY": "Something that the record names (its person, owner or queue) is not there or not "
     "fit for it: correct the owner rules of the mapping, then retry.",
     "MALFORMED_ID": "An id in the mapping is of another kind of record, such as a queue where only users may own it: "

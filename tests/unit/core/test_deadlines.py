@@ -45,6 +45,14 @@ CLOSED = {
 
 @pytest.mark.parametrize(("calendar", "start", "hours", "expected"), [
     pytest.param({"holidays": "JP"}, tokyo(2027, 1, 8, 17, 30), 4, tokyo(2027, 1, 12, 12, 30), id="before 成人の日"),
+    # The same moment told in UTC, whose date and weekday are others in the evening and on the day before a holiday.
+    pytest.param({"holidays": "JP"}, datetime(2027, 1, 8, 8, 30, tzinfo=UTC), 4, tokyo(2027, 1, 12, 12, 30),
+                 id="before 成人の日, told in UTC"),
+    pytest.param({"holidays": "JP"}, datetime(2027, 1, 11, 15, 30, tzinfo=UTC), 4, tokyo(2027, 1, 12, 13),
+                 id="Monday in UTC, Tuesday in Tokyo"),
+    pytest.param({"holidays": "JP"}, tokyo(2027, 1, 8, 18), 4, tokyo(2027, 1, 12, 13), id="at closing before 成人の日"),
+    pytest.param({"holidays": "JP"}, tokyo(2027, 1, 11, 10), 4, tokyo(2027, 1, 12, 13), id="on 成人の日 itself"),
+    pytest.param({}, tokyo(2027, 1, 8, 17, 30), 4, tokyo(2027, 1, 11, 12, 30), id="where 成人の日 is worked"),
     pytest.param({"holidays": "JP"}, tokyo(2026, 5, 1, 17, 30), 1, tokyo(2026, 5, 7, 9, 30), id="振替休日"),
     pytest.param({"holidays": "JP"}, tokyo(2027, 3, 19, 17), 2, tokyo(2027, 3, 23, 10), id="振替休日 of a Sunday"),
     pytest.param({"holidays": "JP", "closing_days": CLOSED["golden week"]}, tokyo(2027, 4, 28, 17), 2,

@@ -347,6 +347,13 @@ def test_an_old_lead_that_was_closed_says_nothing_about_the_human():
 def test_a_converted_lead_s_stage_is_still_heard():
     lead = salesforce_lead(Status="商談化", ConvertedContactId="003000000000001AAA")
     assert person_of(lead, salesforce_contact()).stage is Stage.SQL
+    assert person_of(lead, salesforce_contact(MQL_Status__c="mql")).stage is Stage.SQL
+
+
+def test_what_sales_says_of_the_contact_outweighs_the_lead_that_became_it():
+    lead = salesforce_lead(Status="商談化", ConvertedContactId="003000000000001AAA")
+    assert person_of(lead, salesforce_contact(MQL_Status__c="recycled")).stage is Stage.RECYCLED
+    assert person_of(lead, salesforce_contact("0039", MQL_Status__c="recycled")).stage is Stage.SQL, "of another lead"
 
 
 @given(records(), st.randoms())

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.core.lifecycle import PersonState, decide, next_state
-from connector.records import Decision, Person, RecordKey, Stage
+from connector.records import Decision, Person, RecordKey, Stage, StageEntry, StageMove
 
 
 def judge(person: Person, activities, state: PersonState | None = None, at: datetime = NOW) -> Decision:
@@ -143,6 +143,16 @@ def test_a_cycle_may_open_below_the_threshold_and_hand_off_later_once():
     assert state == PersonState(2, Stage.RECYCLED, None, NOW - timedelta(days=30))
     later = judge(person, [*hubspot_submission(days_ago=3), *hubspot_submission(days_ago=1)], state)
     assert (later.cycle, later.hands_off) == (2, True)
+
+
+def test_our_own_mql_that_landed_after_what_opened_the_next_cycle_stands_against_nothing():
+    opened = (StageEntry(2, Stage.INQUIRY, NOW - timedelta(days=3), None, "activity"),)
+    state = PersonState(2, Stage.MQL, None, NOW - timedelta(days=4), stages=opened)
+    person = with_stage(Stage.MQL)
+    late = StageMove(Stage.MQL, NOW - timedelta(days=2))
+    person = replace(person, contacts=(person.contacts[0]._replace(stage_moves=(late,)),))
+    decision = judge(person, hubspot_submission(days_ago=3), state)
+    assert (decision.cycle, decision.hands_off, decision.obstacles) == (2, True, ())
 
 
 stages = st.sampled_from(Stage)

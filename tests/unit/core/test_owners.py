@@ -8,7 +8,7 @@ from core_cases import hubspot, mirai, person_of, salesforce_contact, salesforce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.core.owners import OwnerDirectory, choose_owners, with_turns
+from connector.core.owners import OwnerDirectory, choose_owners, present_owners, with_turns
 from connector.mapping.handoff import OwnerRule
 from connector.records import AccountDoubt, AccountMatch, Ownership, RecordKey
 
@@ -145,6 +145,24 @@ def test_a_converted_lead_s_owner_does_not_act_for_the_contact():
     lead = salesforce_lead(OwnerId="005B", ConvertedContactId="003000000000001AAA")
     (owned,) = owners_of(person_of(lead, salesforce_contact(OwnerId="005A")), rules(RECORD))
     assert (owned.owner_id, owned.rule) == ("005A", "record")
+
+
+def acting(owner_id="91", rule="record"):
+    return Ownership("hubspot", owner_id, name="青木 舞", email=AOKI, rule=rule)
+
+
+@pytest.mark.parametrize(("before", "owner_now", "expected"), [
+    (acting(), "91", "91"), (acting(), "92", "92"), (acting(), "", "91"), (acting(), "94", "91"),
+    (acting(rule="round_robin:team"), "92", "91"),
+    (acting("94", "round_robin:team"), "92", "92"), (acting("94"), "94", ""), (acting("94"), "", ""),
+    (Ownership("hubspot", queue_id="00G1", rule="queue"), "92", ""), (Ownership("hubspot"), "92", ""),
+])
+def test_who_must_act_by_now_is_the_records_new_owner_and_nobody_who_has_left(before, owner_now, expected):
+    (now,) = present_owners(in_hubspot(owner_now), (before,), DIRECTORIES)
+    assert now.owner_id == expected
+    assert (now == before) == (expected == before.owner_id)
+    assert now.email == DIRECTORIES["hubspot"].emails.get(expected, "")
+    assert present_owners(in_hubspot(owner_now), (before,), {}) == (before,), "where nobody is known, nothing is"
 
 
 def test_a_crm_the_handoff_comes_to_later_gets_the_same_human():

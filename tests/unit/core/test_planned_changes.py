@@ -148,6 +148,18 @@ def test_what_sales_did_moves_the_stage_on_where_it_has_a_word_and_never_back(sh
     assert [c.fields for c in changes if c.kind is ChangeKind.STAGE] == ([written] if written else [])
 
 
+@pytest.mark.parametrize("ended", [Stage.RECYCLED, Stage.LOST])
+def test_what_sales_did_elsewhere_moves_no_record_that_it_sent_back_or_lost(ended):
+    person = person_of(hubspot())
+    person = replace(person, contacts=(person.contacts[0]._replace(stage=ended),))
+    decision = replace(
+        decide(person, score_of(person, DOWNLOAD), PersonState(1, None, NOW), mirai(), NOW), stage=Stage.SQL,
+    )
+    stages = {Stage.MQL: "marketingqualifiedlead", Stage.SQL: "salesqualifiedlead"}
+    changes = plan_changes("mirai", decision, person, DOWNLOAD, writing(stages=stages))
+    assert [c.kind for c in changes] == [ChangeKind.SCORE]
+
+
 def test_the_word_for_nurturing_and_the_lane_are_written_where_the_mapping_has_fields_for_them():
     write_back = mirai().crm["hubspot"].write_back["contacts"]
     mapping = writing(fields={**write_back.fields, "nurture": "mql_nurture", "lane": "mql_lane"})

@@ -16,6 +16,7 @@ from connector.core.waterfall import (
     Trace,
     dormant_since,
     in_order,
+    in_this_cycle,
     lane_of,
     trace,
     without_ours,
@@ -244,6 +245,36 @@ def test_a_step_back_in_a_history_is_a_recycling():
     assert follow(taken_up, DOWNLOAD).stage is Stage.SAL, "another CRM says that sales has them"
 
 
+@pytest.mark.parametrize(("said", "elsewhere", "since", "expected"), [
+    (Stage.INQUIRY, Stage.MQL, 2, Stage.RECYCLED), (Stage.INQUIRY, Stage.MQL, None, Stage.RECYCLED),
+    (Stage.INQUIRY, Stage.SAL, 7, Stage.SAL), (Stage.INQUIRY, Stage.WON, 7, Stage.WON),
+    (Stage.RECYCLED, Stage.SAL, 7, Stage.RECYCLED), (Stage.RECYCLED, Stage.SQL, 7, Stage.RECYCLED),
+    (Stage.RECYCLED, Stage.SQL, 2, Stage.SQL), (Stage.RECYCLED, Stage.SQL, None, Stage.SQL),
+    (Stage.RECYCLED, Stage.WON, 7, Stage.WON),
+])
+def test_a_recycling_in_one_crm_holds_against_what_is_or_may_be_our_own_write_in_the_other(
+    said, elsewhere, since, expected,
+):
+    back = person(said, (Stage.MQL, 9), (said, 5)).contacts[0]
+    lead = salesforce_lead()._replace(stage=elsewhere)
+    moves = [moved(elsewhere, since, str(lead.key))] if since is not None else []
+    found = follow(person_of(back, lead), DOWNLOAD, *moves, state=replace(HANDED_OFF, stage=None))
+    assert found.stage is expected
+    assert found.followed_up_at is not None
+
+
+def test_a_replaced_record_tells_nothing_of_a_cycle_that_was_opened_after_its_last_change():
+    contact = salesforce_contact()._replace(stage=Stage.MQL)
+    lead = salesforce_lead(ConvertedContactId=contact.key.remote_id, Status="商談化")._replace(modified_at=day(40))
+    who = person_of(contact, lead)
+    opened = (StageEntry(2, Stage.INQUIRY, day(20), None, "activity"),)
+    later = PersonState(2, Stage.RECYCLED, day(10), stages=opened)
+    assert who.stage is in_this_cycle(who, PersonState()).stage is Stage.SQL
+    assert in_this_cycle(who, later).stage is Stage.MQL
+    touched = person_of(contact, lead._replace(modified_at=day(15)))
+    assert in_this_cycle(touched, later).stage is Stage.SQL
+
+
 def test_an_end_is_taken_back_when_sales_goes_on():
     who = person(Stage.SAL, (Stage.MQL, 20), (Stage.LOST, 9), (Stage.SAL, 5))
     assert [e.stage for e in follow(who, DOWNLOAD).stages] == [Stage.INQUIRY, Stage.MQL, Stage.SAL]
@@ -264,6 +295,14 @@ def test_sales_wins_over_our_recycling_and_an_mql_of_ours_does_not():
     assert follow(person(Stage.MQL), DOWNLOAD, did(ActivityKind.DEAL_OPENED, 1), state=state).stage is Stage.SQL
     called = follow(person(Stage.MQL), DOWNLOAD, did(ActivityKind.CALL_MADE, 1), state=state)
     assert called.stage is Stage.RECYCLED
+
+
+def test_a_recycling_by_sales_after_it_took_ours_back_is_no_echo_of_ours():
+    state = replace(HANDED_OFF, stage=None, sent_back_at=day(8))
+    moves = [(Stage.MQL, 9.9), (Stage.INQUIRY, 8), (Stage.SQL, 5)]
+    assert follow(person(Stage.SQL, *moves), DOWNLOAD, state=state).stage is Stage.SQL
+    back = follow(person(Stage.INQUIRY, *moves, (Stage.INQUIRY, 2)), DOWNLOAD, state=state)
+    assert line(back)[-2:] == [(1, "sql", 5, "history"), (1, "recycled", 2, "history")]
 
 
 def test_a_passage_before_ours_is_not_mixed_with_the_handoffs():

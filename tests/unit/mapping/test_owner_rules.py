@@ -125,6 +125,11 @@ REFUSED = {
         "recycle_business_hours_after = 40",
         "handoff.recycle_business_hours_after: no [[crm.….activities]] gives any of handoff.accepted_by",
     ),
+    "an unknown deed of sales": (
+        'accepted_by = ["task_done"]',
+        "handoff.accepted_by[1]: Input should be 'task_completed', 'call_made', 'meeting_held' or 'email_exchanged'; "
+        "did you mean `task_completed`?",
+    ),
     "no hours at all": ("deadline_business_hours = 0", "handoff.deadline_business_hours: "),
     "a segment nobody is in": ("deadline_business_hours_by_segment = { tepid = 2 }", "tepid"),
 }
@@ -148,3 +153,15 @@ def test_the_company_s_owner_is_asked_for_in_words_only_where_some_company_has_o
 def test_recycling_is_taken_where_sales_is_heard(tmp_path: Path) -> None:
     heard = HEAD.replace("[definition]\n", f"{CALLS}\n", 1)
     assert load(tmp_path, "recycle_business_hours_after = 40", body=heard).handoff.recycle_business_hours_after == 40
+
+
+def test_recycling_needs_the_word_for_it_wherever_a_stage_is_written(tmp_path: Path) -> None:
+    heard = HEAD.replace("[definition]\n", f"{CALLS}\n", 1)
+    hours = "recycle_business_hours_after = 40"
+    written = '[crm.hubspot.write_back.contacts]\nstage = "lifecyclestage"\n'
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, hours, body=heard + written + 'stages = { mql = "mql" }\n')
+    assert "crm.hubspot.write_back.contacts.stages: needs `recycled`" in str(caught.value.problems)
+    for stages in ('stages = { mql = "mql", recycled = "lead" }', ""):
+        body = heard + (written if stages else written.replace("lifecyclestage", "")) + stages
+        assert load(tmp_path, hours, body=body).handoff.recycle_business_hours_after == 40

@@ -25,7 +25,7 @@ IT_HEAD, SEMINAR, DOWNLOAD = "情報システム部門・部長", "セミナー�
     ("hubspot", "contacts", "jobtitle", {"role", "job_title", "department"}, {IT_HEAD}),
     ("hubspot", "event_participations", "attendance_seconds", {"activities seminar_attended"}, {SEMINAR}),
     ("hubspot", "owners", "archived", {"the owners of tasks"}, set()),
-    ("salesforce", "tasks", "Description", {"activities website_visited"}, {"7日間に料金ページを2回見た"}),
+    ("salesforce", "tasks", "Subject", {"activities website_visited"}, {"7日間に料金ページを2回見た"}),
     ("salesforce", "leads", "ConvertedContactId", {"the replacement by salesforce.contacts"}, set()),
     ("salesforce", "campaign_members", "Campaign.Type", {"activities document_downloaded"}, {SEMINAR, DOWNLOAD}),
 ])

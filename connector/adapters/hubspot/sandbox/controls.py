@@ -11,6 +11,7 @@ The controls live under `/_sandbox/`, and each body names the `account`:
 | `POST migration` | `seconds` | the account moves between data centres: 477 |
 | `POST credentials` | `revoke` or `expire` true, or `missing_scopes`: `[…]` | an administrator changes its rights |
 | `POST rules` | `object`, `property`, `kind`, `when_property?`, `when_value?` | an administrator sets a `rules.Rule` |
+| `POST rules` | `object`, `clear`: true | an administrator takes an object's rules away |
 """
 
 from __future__ import annotations
@@ -111,6 +112,9 @@ def _credentials(call: Call, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(call: Call, body: Mapping[str, Any]) -> dict[str, str]:
+    if body.get("clear"):
+        rules.clear(call, _type(body))
+        return {"rule": "none"}
     given = {key: str(body[key]) for key in ("property", "kind", "when_property", "when_value") if key in body}
     rules.add(call, _type(body), rules.Rule(**given))  # type: ignore[arg-type]
     return {"rule": given["kind"]}

@@ -49,6 +49,11 @@ def add(call: Call, type_: ObjectType, rule: Rule) -> None:
     call.state.db.execute("INSERT INTO rules VALUES (?,?,?,?)", (call.account, type_.id, number, text))
 
 
+def clear(call: Call, type_: ObjectType) -> None:
+    """Take every rule of an object type away."""
+    call.state.db.execute("DELETE FROM rules WHERE account=? AND type=?", (call.account, type_.id))
+
+
 def broken(
     call: Call, type_: ObjectType, written: Mapping[str, str | None], after: Mapping[str, Any], *, creating: bool,
 ) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from connector.adapter_kit.sandbox.ids import salesforce_id
@@ -213,7 +214,9 @@ class _Loader:
             case "visited":
                 # The last of the visits was `days_ago`, the ones before it an hour apart.
                 for visit in range(action.count):
-                    details = {**about, "Subject": self.terms["visit_subject"], "Description": action.what or None}
+                    page = urlsplit(action.what).path
+                    subject = " ".join([self.terms["visit_subject"], *([page] if page.startswith("/") else ())])
+                    details = {**about, "Subject": subject, "Description": action.what or None}
                     self._done_task(f"{key}:{visit}", action.days_ago + visit * _HOUR_IN_DAYS, details, "Task")
             case "called" | "emailed":
                 subtype = "Call" if action.kind == "called" else "Email"

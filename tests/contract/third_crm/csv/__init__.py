@@ -13,6 +13,7 @@ from pathlib import Path
 from connector.adapter_kit.connection import CrmConnection
 from connector.adapter_kit.protocol import Adapter, StreamInfo
 
+MAKES_LEADS = False
 STREAMS: dict[str, StreamInfo] = {
     info.name: info
     for info in (
@@ -41,4 +42,4 @@ def build(connection: Connection, *, now: Callable[[], datetime], time_zone: str
     return CsvAdapter(connection)
 
 
-__all__ = ["STREAMS", "Connection", "build"]
+__all__ = ["MAKES_LEADS", "STREAMS", "Connection", "build"]
