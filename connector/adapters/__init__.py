@@ -18,7 +18,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> ModuleType:
-    """Return a CRM's package: `Connection`, `build`, `STREAMS`, `MAKES_LEADS`. Raises KeyError for a name that is none."""
+    """Return a CRM's package: `Connection`, `build`, `STREAMS`, `MAKES_LEADS`. Raises KeyError for an unknown name."""
     if name not in names():
         raise KeyError(name)
     return importlib.import_module(f"{__name__}.{name}")

@@ -45,7 +45,8 @@ def plan_changes(
         activities: Everything the person did, for the note.
         link: Makes the addresses of records.
         nurture: The word for the marketing tool's segments; empty for none.
-        tasks: By CRM, the task of the handoff that is taken back by this decision: it is closed.
+        tasks: By CRM, the task of a handoff that this decision ends, because it takes it back or begins the next
+            cycle: it is closed.
         failed: Is told when a text of the company's own cannot be made.
 
     Returns:
@@ -59,7 +60,9 @@ def plan_changes(
         if write_back is None:
             continue
         if decision.recycles:
-            changes += _taken_back(company, decision, contact, write_back, (tasks or {}).get(crm), mapping)
+            changes += _taken_back(company, decision, contact, write_back, mapping)
+        if task := (tasks or {}).get(crm):
+            changes.append(_closing(company, decision, contact, task, mapping))
         if stage := _stage_to_write(decision, contact, write_back):
             changes.append(_change(company, decision, contact, ChangeKind.STAGE, {write_back.stage: stage}))
         if figures := _figures(decision, write_back, nurture, mapping):
@@ -91,23 +94,32 @@ on to them: where it shows an inquiry, sales may have set it back."""
 
 
 def _taken_back(
-    company: str, decision: Decision, contact: Contact, write_back: WriteBack, task: RecordKey | None,
-    mapping: CompanyMapping,
+    company: str, decision: Decision, contact: Contact, write_back: WriteBack, mapping: CompanyMapping,
 ) -> list[Change]:
-    """Return what takes a handoff back: the stage, with the reason kept beside it, and the task closed."""
-    words = words_of(mapping.language)
-    why = Document(words.recycled_because(words.not_in_time if decision.recycles == OVERDUE else decision.recycles), ())
-    changes = []
+    """Return what takes the stage of a handoff back, where the CRM has a word for it."""
     stages = write_back.stages
-    if write_back.stage and Stage.RECYCLED in stages:
-        recycle = _change(
-            company, decision, contact, ChangeKind.RECYCLE, {write_back.stage: stages[Stage.RECYCLED]},
-        )
-        changes.append(replace(recycle, before={write_back.stage: stages[Stage.MQL]}, document=why))
-    if task is not None:
-        close = _change(company, decision, contact, ChangeKind.CLOSE_TASK, {})
-        changes.append(replace(close, record=task, document=why))
-    return changes
+    if not write_back.stage or Stage.RECYCLED not in stages:
+        return []
+    change = _change(company, decision, contact, ChangeKind.RECYCLE, {write_back.stage: stages[Stage.RECYCLED]})
+    before = {write_back.stage: stages[Stage.MQL]}
+    return [replace(change, before=before, document=Document(_why_back(decision, mapping), ()))]
+
+
+def _closing(
+    company: str, decision: Decision, contact: Contact, task: RecordKey, mapping: CompanyMapping,
+) -> Change:
+    """Return what closes the task of a handoff that is over: of this cycle when it is taken back, else of the last."""
+    cycle = decision.cycle - 1 if decision.hands_off else decision.cycle
+    why = words_of(mapping.language).handed_off_again if decision.hands_off else _why_back(decision, mapping)
+    ended = replace(decision, cycle=cycle)
+    return replace(
+        _change(company, ended, contact, ChangeKind.CLOSE_TASK, {}), record=task, document=Document(why, ()),
+    )
+
+
+def _why_back(decision: Decision, mapping: CompanyMapping) -> str:
+    words = words_of(mapping.language)
+    return words.recycled_because(words.not_in_time if decision.recycles == OVERDUE else decision.recycles)
 
 
 def _figures(

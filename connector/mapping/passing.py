@@ -21,12 +21,12 @@ def waterfall_problems(mapping: Mapping, lost: Lost = frozenset()) -> Iterator[P
     stages = [stage.value for stage in Stage]
     for crm, part in mapping.crm.items():
         if part.deals is not None:
-            yield from _strange_rows(part.deals.outcome, OUTCOMES, "a deal's outcome", mapping)
+            yield from _strange_rows(part.deals.outcome, OUTCOMES, f"crm.{crm}.deals.outcome", mapping)
         for number, moves in enumerate(part.stage_moves):
             if not moves.stage.values:
                 place: Place = ("crm", crm, "stage_moves", number, "stage")
                 yield Problem(place, "needs `values`, the table that says which of its values is which stage")
-            yield from _strange_rows(moves.stage, stages, "'stage'", mapping)
+            yield from _strange_rows(moves.stage, stages, f"crm.{crm}.stage_moves[{number + 1}].stage", mapping)
 
 
 def _strange_rows(source: FieldSource, words: Iterable[str], what: str, mapping: Mapping) -> Iterator[Problem]:

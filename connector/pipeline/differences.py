@@ -227,9 +227,12 @@ def _has_news(change: Change, decision: Decision, written: Mapping[str, Fields])
     """
     if not change.kind.writes_fields:
         return False
-    if change.kind is not ChangeKind.SCORE:
+    if change.kind is ChangeKind.RECYCLE or (change.kind is ChangeKind.STAGE and decision.hands_off):
         return True  # sales moves stages too: what we wrote there last says nothing about now
     last = written.get(str(change.record))
+    if change.kind is ChangeKind.STAGE:
+        # Somebody who followed a deal once is not moved on again: who set them back, or undid it, meant it.
+        return last is None or any(last.get(name) != value for name, value in change.fields.items())
     if last is None:
         return decision.hands_off or decision.score.total_points != 0
     return any(name not in last or last[name] != value for name, value in change.fields.items())

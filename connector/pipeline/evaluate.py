@@ -185,19 +185,23 @@ class _Plan(NamedTuple):
 
     def of(self, decision: Decision) -> tuple[Change, ...]:
         """Return the writes of a decision."""
-        tasks = _open_tasks(self.company, decision) if decision.recycles else {}
+        tasks: dict[str, RecordKey] = {}
+        if decision.recycles:
+            tasks = _tasks_of(self.company, decision.person_id, decision.cycle)
+        elif decision.hands_off and decision.cycle > 1:
+            tasks = _tasks_of(self.company, decision.person_id, decision.cycle - 1)
         return plan_changes(
             self.company.name, decision, self.person, self.done, self.company.mapping, link=self.desk.link,
             nurture=self.nurture, tasks=tasks, failed=self.desk.note_failure,
         )
 
 
-def _open_tasks(company: Company, decision: Decision) -> dict[str, RecordKey]:
-    """Return, by CRM, the task that was made for the handoff of this cycle."""
+def _tasks_of(company: Company, person_id: str, cycle: int) -> dict[str, RecordKey]:
+    """Return, by CRM, the task that was made for the handoff of a cycle."""
     return {
         row.change.crm: RecordKey(row.change.crm, "tasks", row.remote_id)
-        for row in company.store.read_changes(company.name, decision.person_id)
-        if row.change.kind is ChangeKind.TASK and row.change.cycle == decision.cycle and row.remote_id
+        for row in company.store.read_changes(company.name, person_id)
+        if row.change.kind is ChangeKind.TASK and row.change.cycle == cycle and row.remote_id
     }
 
 

@@ -209,7 +209,7 @@ def without_names(
         theirs = [contacts[key] for key in own if key in contacts]
         known[person_id] = [
             value for contact in theirs for name, value in contact.attributes.items()
-            if isinstance(value, str) and name != OVERRIDE
+            if isinstance(value, str) and name not in (OVERRIDE, "stage")    # words of ours, in every rule's message
         ] + [email for contact in theirs for email in contact.emails]
     return [
         replace(one, told=without_personal_data(one.told, known.get(person_of[one.idempotency_key], ())))

@@ -1,4 +1,4 @@
-"""A few of the harness's deaths and days with every run of the tests; all of them: see tests/harness."""
+"""A few of the harness's deaths and days with every run of the tests; all of them: docs/harness.md."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "command", [
-        ("tests.harness.crash_points", "--scenario", "handoff", "undo", "--sample", "1", "--seed", "5"),
+        ("tests.harness.crash_points", "--scenario", "handoff", "--sample", "2", "--seed", "5"),
+        ("tests.harness.crash_points", "--scenario", "undo", "--sample", "1", "--seed", "5"),
         ("tests.harness.schedules", "--only", "15"),
     ],
-    ids=["deaths between decision and receipt", "random days"],
+    ids=["deaths between decision and receipt", "a death while a run is undone", "a random day"],
 )
 def test_nothing_is_twice_or_lost_after(command):
     ended = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=110)

@@ -69,6 +69,22 @@ def test_those_over_the_line_are_handed_off_and_nobody_else_of_the_cast(synced: 
     assert handed_off == HANDED_OFF
 
 
+def test_who_looked_at_pricing_twice_is_told_of_by_the_subject_of_the_visit_alone(synced: Synced) -> None:
+    looked = {
+        key for key, person in synced.cast.items() for action in person.actions
+        if action.kind == "visited" and action.crm == "salesforce" and "pricing" in action.what and action.count >= 2
+    }
+    with synced.open() as company:
+        ids = {key: explain(company, person.email).judged.person.person_id for key, person in synced.cast.items()}
+        fired = company.store.read_firings(company.name, ids.values())
+        tasks = company.store.read_stream(company.name, "salesforce", "tasks")
+    assert {
+        key for key, person_id in ids.items()
+        if any(one.trigger_id == "pricing_twice" for one in fired.get(person_id, ()))
+    } == looked != set()
+    assert all("Description" not in task.payload for task in tasks), "free text stays where it is"
+
+
 def test_each_handoff_made_one_task_and_one_note_in_each_crm_the_person_is_in(synced: Synced) -> None:
     crms = synced.crms
     hubspot_keys = [

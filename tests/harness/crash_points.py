@@ -101,19 +101,6 @@ def record(name: str) -> Recording:
         return Deaths(name, urls, Path(folder)).record()
 
 
-#TEMP
-class CrashPoints(Deaths):
-    def __init__(self, name, urls, folder):
-        super().__init__(name, urls, folder)
-        self.seen = self.record().seen
-
-
-def _prepare(name, urls, folder):
-    d = CrashPoints(name, urls, folder)
-    return functools.partial(d.wrong_after, d.seen)
-#TEMP
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for every point after which something is wrong, and how many there were."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

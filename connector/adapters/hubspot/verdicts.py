@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from connector.adapter_kit.told import without_personal_data
 from connector.adapters.hubspot.answers import GONE, LOCKED, LOCKED_SECONDS, Refusal
 from connector.errors import RateLimitedError, RetryableError
-from connector.records import Change, Link, Outcome, Receipt
+from connector.records import Change, ChangeKind, Link, Outcome, Receipt
 
 SETUP_REMEDY = "Run the setup for this company; it makes the properties that we write."
 
@@ -101,9 +101,10 @@ def remedy_of(refusal: Refusal) -> str:
 
 
 def _values(change: Change) -> Iterator[object]:
-    """Yield everything of a change that HubSpot may quote."""
-    yield from change.fields.values()
-    yield from change.before.values()
+    """Yield what HubSpot may quote of a change and is somebody's own; a stage's name is the account's."""
+    if change.kind not in (ChangeKind.STAGE, ChangeKind.RECYCLE):
+        yield from change.fields.values()
+        yield from change.before.values()
     if change.document is not None:
         yield change.document.title
         for section in change.document.sections:

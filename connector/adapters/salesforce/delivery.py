@@ -16,7 +16,7 @@ from connector.errors import (
     RejectedError,
     RetryableError,
 )
-from connector.records import Change, Link, Outcome, Receipt, RecordKey
+from connector.records import Change, ChangeKind, Link, Outcome, Receipt, RecordKey
 
 
 class Group(NamedTuple):
@@ -200,8 +200,9 @@ def refused_row(group: Group, errors: Sequence[Refusal]) -> list[Receipt]:
 
 
 def _values_of(change: Change) -> list[object]:
-    """Return what the change says of somebody: none of it may be told on."""
-    values: list[object] = [*change.fields.values(), *change.before.values()]
+    """Return what the change says of somebody: none of it may be told on. A stage's name is the org's."""
+    is_stage = change.kind in (ChangeKind.STAGE, ChangeKind.RECYCLE)
+    values: list[object] = [] if is_stage else [*change.fields.values(), *change.before.values()]
     if change.document is not None:
         values.append(change.document.title)
         for section in change.document.sections:

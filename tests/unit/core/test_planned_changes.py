@@ -125,6 +125,17 @@ def test_what_is_taken_back_steps_the_stage_back_keeps_the_reason_and_closes_the
     assert score.fields["mql_status"] == "recycled"
 
 
+def test_the_next_handoff_closes_the_task_of_the_one_before_under_that_cycle_s_key():
+    task = RecordKey("hubspot", "tasks", "77")
+    person = person_of(hubspot())
+    decision = replace(decide(person, score_of(person, DOWNLOAD), PersonState(2), mirai(), NOW), cycle=2)
+    assert decision.hands_off
+    changes = plan_changes("mirai", decision, person, DOWNLOAD, mirai(), tasks={"hubspot": task})
+    (close,) = [c for c in changes if c.kind is ChangeKind.CLOSE_TASK]
+    assert (close.record, close.idempotency_key) == (task, "mirai/p_1/1/close_task")
+    assert close.document.title == "【次の引き渡しに引き継ぎ】"
+
+
 def test_where_the_crm_has_no_word_for_recycled_its_stage_stays():
     person = person_of(hubspot(lifecyclestage="marketingqualifiedlead"))
     decision = replace(

@@ -22,7 +22,7 @@ def load(path: Path, old: str = "", new: str = "", end: str = ""):
 
 
 @pytest.mark.parametrize(("old", "new", "end", "said"), [
-    ('won = ["closedwon"]', 'wonn = ["closedwon"]', "", "a row for a deal's outcome"),
+    ('won = ["closedwon"]', 'wonn = ["closedwon"]', "", "a row for crm.hubspot.deals.outcome"),
     ('values = "hubspot_deal"', 'values = "hubspot_deals"', "", "no table [values.hubspot_deals]"),
     ('stage = { field = "NewValue", values = "salesforce_status" }', 'stage = "NewValue"', "", "needs `values`"),
     ('amount = "amount"', 'amount = { field = "amount", values = "sum" }', "", "no table [values.sum]"),
