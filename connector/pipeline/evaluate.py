@@ -197,12 +197,14 @@ class _Plan(NamedTuple):
 
 
 def _tasks_of(company: Company, person_id: str, cycle: int) -> dict[str, RecordKey]:
-    """Return, by CRM, the task that was made for the handoff of a cycle."""
-    return {
-        row.change.crm: RecordKey(row.change.crm, "tasks", row.remote_id)
-        for row in company.store.read_changes(company.name, person_id)
+    """Return, by CRM, the task that was made for the handoff of a cycle, but for those that we closed already."""
+    rows = company.store.read_changes(company.name, person_id)
+    closed = {row.change.record for row in rows if row.change.kind is ChangeKind.CLOSE_TASK}
+    made = [
+        RecordKey(row.change.crm, "tasks", row.remote_id) for row in rows
         if row.change.kind is ChangeKind.TASK and row.change.cycle == cycle and row.remote_id
-    }
+    ]
+    return {task.crm: task for task in made if task not in closed}
 
 
 def read_told(company: Company, person_id: str) -> Sequence[Activity]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "command", [
-        ("tests.harness.crash_points", "--scenario", "handoff", "--sample", "2", "--seed", "5"),
+        ("tests.harness.crash_points", "--scenario", "handoff", "--sample", "1", "--seed", "5"),
         ("tests.harness.crash_points", "--scenario", "undo", "--sample", "1", "--seed", "5"),
         ("tests.harness.schedules", "--only", "15"),
     ],

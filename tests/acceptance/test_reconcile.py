@@ -258,7 +258,7 @@ def test_crm_that_cannot_be_asked_is_told_and_the_other_compared(
     (task,) = player.records("hubspot", "tasks")
     player.hubspot("DELETE", f"/crm/v3/objects/tasks/{task['id']}")
     for match in ("query", "composite"):
-        player.control("salesforce", "faults", match=match, status=503, times=50)
+        player.control("salesforce", "faults", match=match, status=403, times=50)
     found = reconcile(company)
     assert (list(found.stopped), found.seen_counts) == (["salesforce"], {"hubspot": 0})
     assert [one.what for one in found.differences] == ["task_missing"]

@@ -119,6 +119,8 @@ def test_undone_handoff_stays_undone_until_they_do_something_new(
     now = there(player)
     assert now["stages"] == HANDED_OFF["stages"]
     assert (now["made"], now["open"], now["marked"]) == ([2, 2, 2, 2], [1, 1], [1, 1, 1, 1])
+    withdrawn = [t["properties"]["hs_task_subject"] for t in player.records("hubspot", "tasks")]
+    assert not any("次の引き渡し" in title for title in withdrawn), "what was closed is not closed again"
     assert sync(later(company, days=1, hours=2)).handed_off_count == 0
 
 
@@ -302,8 +304,8 @@ def test_a_crm_that_cannot_be_asked_leaves_everything_as_it_is(
     player: Player, company: Company, human: tuple[str, str],
 ) -> None:
     run_id = sync(company).run_id
-    player.control("salesforce", "faults", match="composite", status=503, times=50)
-    player.control("salesforce", "faults", match="query", status=503, times=50)
+    player.control("salesforce", "faults", match="composite", status=403, times=50)
+    player.control("salesforce", "faults", match="query", status=403, times=50)
     with pytest.raises(ConnectorError):
         undo(company, run_id)
     drop_faults(player)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.harness.town import MQL, NEW, SENT_BACK, Human, Town
 
 OPEN, TAKEN_BACK, WITHDRAWN = "open", "closed【再育成】", "closed【取消】"
+TAKEN_OVER = "closed【次の引き渡しに引き継ぎ】"
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Expected:
                 self.tasks[crm, self.cycle] = self.notes[crm, self.cycle] = OPEN
 
     def come_back(self) -> None:
-        """Let the next cycle open, with its handoff."""
+        """Let the next cycle open, with its handoff; what is still to be done of the last one is part of it now."""
+        self.tasks = {place: TAKEN_OVER if state == OPEN else state for place, state in self.tasks.items()}
         self.cycle += 1
         self.is_over = False
         self.contact_stage, self.lead_status = "marketingqualifiedlead", MQL

@@ -71,7 +71,7 @@ for _late in (
     importlib.import_module(_late)    # what a run imports when it needs it: here once, not in every process of a run
 
 _KEY = re.compile(rf"{COMPANY}/[^/<]+/\d+/note")
-_MARK = re.compile("【(取消|再育成)】")
+_MARK = re.compile("【(取消|再育成|次の引き渡しに引き継ぎ)】")
 _INSTANT = re.compile(r":\d{4}-[^/]+")
 _OPEN = "NOT_STARTED"
 

@@ -35,6 +35,7 @@ def run_live(**credentials: str) -> str:
 def test_what_a_real_account_can_show_is_this() -> None:
     assert sorted(name for name, (_, lacking) in suite().items() if not lacking) == [
         "test_a_link_is_made_from_the_place_without_asking_and_only_from_one",
+        "test_a_stage_steps_back_and_may_do_so_again",
         "test_check_names_the_account_and_no_missing_right",
         "test_every_kind_of_change_is_done_and_told_in_the_order_given",
         "test_mapped_fields_are_discovered_with_their_type_and_whether_they_can_be_written",
@@ -45,7 +46,9 @@ def test_what_a_real_account_can_show_is_this() -> None:
         "test_the_same_again_makes_no_second_task_or_note",
         "test_the_same_twice_in_one_call_makes_one_task_and_one_note",
         "test_values_are_read_back_in_our_form_and_what_is_gone_is_left_out",
+        "test_what_the_crm_has_nothing_for_sinks_nothing",
         "test_what_was_made_is_found_by_its_key_and_nothing_else_is",
+        "test_what_was_made_is_marked_once_and_still_found_by_its_key",
     ]
 
 
