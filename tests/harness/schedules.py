@@ -167,7 +167,8 @@ class Day:
         return f"{human.email} comes to {where}"
 
     def _downloads_again(self, number: int) -> str:
-        one = self._one(number, lambda one: not one.is_over)
+        # A converted lead takes no further campaign, and the contact it became is not one of ours to find.
+        one = self._one(number, lambda one: not one.is_over and (one.human.contact_id or one.lead_status is not None))
         if one is None:
             return ""
         self.town.download(one.human)
