@@ -14,6 +14,7 @@
     |   |-- AccessDeniedError   a right is missing, named in the message
     |   `-- ApiChangedError     the CRM no longer knows something we ask for
     |       `-- FieldsMissingError  ... namely these fields of one stream: pause them and go on
+    |-- RunPausedError          the run was asked to end for now: what it stored is kept, the next run goes on
     `-- StoreError              stop the run: the database is locked, full, or of another version
         |-- LeaseHeldError      another run of this company is at work; come back later
         `-- LeaseLostError      another run of this company took over
@@ -136,6 +137,10 @@ class FieldsMissingError(ApiChangedError):
     ) -> None:
         super().__init__(message, hint=hint, crm=crm, request_id=request_id)
         self.fields = tuple(fields)
+
+
+class RunPausedError(ConnectorError):
+    """Whoever watches a run's progress asks it to end for now: between two steps, so nothing is lost."""
 
 
 class StoreError(ConnectorError):

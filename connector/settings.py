@@ -79,15 +79,60 @@ class NoticeSettings(BaseModel):
         return value
 
 
+class ScheduleSettings(BaseModel):
+    """When the service synchronises a company.
+
+    Attributes:
+        every_minutes: So long after a run began the next one begins.
+        cron: Instead: five fields as of cron(8), `*/10 8-19 * * mon-fri`.
+        time_zone: Of `cron` and `quiet_hours`; None: the mapping's.
+        quiet_hours: `22:00-07:00`: no run begins then.
+        jitter_seconds: Runs by `cron` begin up to so much later, each company always by the same time.
+        is_on: The service leaves a company alone that is off; commands do not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    every_minutes: float = Field(default=15, ge=0.1, le=7 * 24 * 60)
+    cron: str | None = None
+    time_zone: str | None = None
+    quiet_hours: str | None = None
+    jitter_seconds: float = Field(default=30, ge=0, le=3600)
+    is_on: bool = True
+
+
+class ServiceSettings(BaseModel):
+    """How `mql serve` and `mql worker` work.
+
+    Attributes:
+        turns_at_once: For so many companies one process works at the same time.
+        turn_seconds: A run that takes longer while other companies wait goes on after them.
+        watch_minutes: When a deadline, a decaying score or a retry comes due between two scheduled runs, an extra run
+            follows it, at most every so many minutes.
+        stalled_after_intervals: A company that got nowhere for so many of its intervals raises a notice.
+        listen: Where `/healthz`, `/readyz` and `/metrics` are served: `host:port`; empty: nowhere.
+        notices: Who is told when a company stalls or recovers; None: the log alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    turns_at_once: int = Field(default=4, ge=1, le=64)
+    turn_seconds: float = Field(default=60, gt=0)
+    watch_minutes: float = Field(default=15, ge=1)
+    stalled_after_intervals: float = Field(default=4, ge=1)
+    listen: str = "127.0.0.1:8090"
+    notices: NoticeSettings | None = None
+
+
 class CompanySettings(BaseModel):
     """One company: its mapping file, and a section for each CRM (kept as it is for the CRM's adapter).
 
     Attributes:
+        schedule: When the service synchronises it.
         notices: Who is told of handoffs outside the CRMs; None: nobody.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     mapping: Path
+    schedule: ScheduleSettings = ScheduleSettings()
     notices: NoticeSettings | None = None
 
     @property
@@ -110,6 +155,7 @@ class Settings(BaseSettings):
     )
     store: StoreSettings = StoreSettings()
     sync: SyncSettings = SyncSettings()
+    service: ServiceSettings = ServiceSettings()
     companies: dict[str, CompanySettings] = Field(min_length=1)
     secrets_dir: Path | None = None
 

@@ -23,7 +23,7 @@ from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
 from connector.pipeline.definitions import put_in_place
 from connector.settings import ENVIRONMENT_PREFIX, Config
-from connector.store import open_store
+from connector.store import Store, open_store
 
 Clock = Callable[[], datetime]
 
@@ -69,8 +69,13 @@ def check_config(config: Config, *names: str) -> dict[str, tuple[Mapping, dict[s
 
 
 @contextmanager
-def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> Iterator[Company]:
+def open_company(
+    config: Config, name: str, *, clock: Clock = system_clock, store: Store | None = None,
+) -> Iterator[Company]:
     """Give a company with its store and adapters open, and close them afterwards.
+
+    Args:
+        store: One that is open already; it stays open.
 
     Raises:
         ConfigError: The company is unknown, or its configuration is wrong. What is wrong with other companies does
@@ -82,7 +87,8 @@ def open_company(config: Config, name: str, *, clock: Clock = system_clock) -> I
         raise ConfigError([f"{config.path}: no company {name!r}; it names: {known}"])
     mapping, connections = check_config(config, name)[name]
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(config.store_url))
+        if store is None:
+            store = stack.enter_context(open_store(config.store_url))
         built: dict[str, Adapter] = {}
         problems: list[str] = []
         for crm in mapping.crm:

@@ -6,7 +6,7 @@ The figures themselves are data of each adapter (`limits.py` in its folder), wit
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
@@ -64,6 +64,7 @@ class Meter:
         spent_before: What we sent in the last 24 hours beside these, as the caller remembers; as calls of ours grow
             older than that, it falls, also below nothing.
         usage: The CRM's own figures as of its last answer; None before it gave any.
+        guard: Called before each call, if there is one; raises when none may be sent any more.
     """
 
     def __init__(self, crm: str, *, share: float, daily_calls: int | None = None) -> None:
@@ -72,6 +73,7 @@ class Meter:
         self.calls = 0
         self.spent_before = 0
         self.usage: Usage | None = None
+        self.guard: Callable[[], None] | None = None
         self._crm = crm
         self._daily_calls = daily_calls
         self._told = 0
@@ -106,7 +108,10 @@ class Meter:
 
         Raises:
             BudgetSpentError: It would go over our share, or leave nothing to the account's other users.
+            ConnectorError: The guard lets no call pass.
         """
+        if self.guard is not None:
+            self.guard()
         with self._lock:
             allowed = self.allowed
             limit = None if allowed is None else allowed if is_write else int(allowed * READS_STOP_AT)
@@ -131,3 +136,4 @@ class Meter:
             self.calls += 1
             if usage is not None:
                 self.usage = Usage(usage.used + 1, usage.allowed)   # until the CRM's next answer says better
+

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.errors import RunPausedError
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.approval import Held, ask_approval, limit_writes, standing_limit
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
@@ -54,6 +55,7 @@ class RunReport:
         calls: CRM -> how many calls the run took.
         removed: What became of removed records that no pull tells of.
         told: What people were told outside the CRMs.
+        is_paused: It was asked to end before its work was done: the next run goes on.
     """
 
     run_id: int
@@ -77,6 +79,7 @@ class RunReport:
     calls: dict[str, CallCount] = field(default_factory=dict)
     removed: RemovedReport = field(default_factory=RemovedReport)
     told: NoticeReport = field(default_factory=NoticeReport)
+    is_paused: bool = False
 
     @property
     def problems(self) -> list[str]:
@@ -121,6 +124,8 @@ def sync(
     """Pull, evaluate and write back; what a crash or a refusal leaves over, the next run finishes.
 
     Args:
+        progress: Told how far the run is, each time between two steps. It may raise RunPausedError, which ends the run
+            there, without harm and without an error.
         ask_all: Ask the streams too that were read a short time ago.
         erase_all: Erase what the CRMs say is erased however much it is.
         approve_over: Write nothing when more changes than this wait to be written; see `pipeline.approval`. Without
@@ -167,6 +172,8 @@ def sync(
             report.set_aside = store.find_conflicts(company.name)
             report.outbox = store.outbox_counts(company.name, WAITING)
             status = "held" if report.held else "done with problems" if report.problems else "done"
+        except RunPausedError:
+            status, report.is_paused = "paused", True
         finally:
             report.finished_at, report.calls = company.clock(), calls()
             store.finish_run(report.run_id, status, _counts(report), report.finished_at)

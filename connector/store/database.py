@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from connector.store.rows import Lease
 from connector.store.schema import leases
 from connector.store.sqlite_statistics import write_statistics
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema version this program knows, oldest first; the last one is what it works with."""
 
 _BUSY_SECONDS = 30
@@ -49,6 +50,10 @@ class Database:
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine = engine
         self._place = place
+
+    def shared_now(self) -> datetime | None:
+        """Return the time by the clock that all who use this database share; None where they share a host's."""
+        return None
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

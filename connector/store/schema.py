@@ -325,6 +325,7 @@ receipts = Table(
     Index(None, "company", "run_id"),
     Index(None, "company", "person_id"),
     Index(None, "company", "crm", "record"),
+    Index(None, "company", "kind", "at"),
 )
 
 # Where people stand and stood in the waterfall: all rows of a person are replaced when they are judged.
@@ -378,5 +379,22 @@ firings = Table(
     Column("fired_at", Instant, primary_key=True),
     _text("evidence"),                                     # the activity id that made it fire
     Index(None, "company", "evidence"),
+    sqlite_with_rowid=False,
+)
+
+# When the service turns to each company again, and how its last turn went.
+schedules = Table(
+    "schedules", METADATA,
+    _key("company"),
+    Column("due_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("progressed_at", Instant),                      # the end of the last turn that got anywhere
+    Column("outcome", Text, nullable=False, server_default=text("''")),
+    Column("trouble", Text, nullable=False, server_default=text("''")),   # one line; no personal data
+    _count("failures", 0),                                 # turns in a row that got nowhere
+    Column("alarmed_at", Instant),                         # since when it counts as stalled
+    Column("alarm_told_at", Instant),                      # when that was told
+    Index(None, "due_at"),
     sqlite_with_rowid=False,
 )

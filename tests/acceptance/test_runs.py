@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from connector.errors import ConfigError, LeaseHeldError
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.definitions import publish
-from connector.pipeline.lease import hold_lease
+from connector.pipeline.lease import hold_lease, this_machine
 from connector.pipeline.run import plan, sync
 from connector.reports.explain import explain
 from connector.reports.unmatched import unmatched_values
@@ -41,7 +40,7 @@ def contact_of(crms: Crms, email: str, *properties: str) -> dict[str, Any]:
 
 def test_second_run_of_the_same_company_waits_outside(crms: Crms, opener: Opener) -> None:
     with opener("mirai", crms.account) as company:
-        company.store.acquire_lease("mirai", f"{socket.gethostname()}/{os.getppid()}", company.clock(), 60)
+        company.store.acquire_lease("mirai", f"{this_machine()}/{os.getppid()}", company.clock(), 60)
         with pytest.raises(LeaseHeldError):
             sync(company)
     assert crms.writes() == 0
@@ -49,7 +48,7 @@ def test_second_run_of_the_same_company_waits_outside(crms: Crms, opener: Opener
 
 def test_lease_of_a_process_that_is_gone_is_taken_over_at_once(crms: Crms, opener: Opener) -> None:
     with opener("mirai", crms.account) as company:
-        company.store.acquire_lease("mirai", f"{socket.gethostname()}/{DEAD_PID}", company.clock(), 3600)
+        company.store.acquire_lease("mirai", f"{this_machine()}/{DEAD_PID}", company.clock(), 3600)
         assert sync(company).problems == []
 
 

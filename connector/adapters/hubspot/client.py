@@ -158,8 +158,8 @@ class Client:
 
         def attempt(token: str) -> JsonObject:
             def once() -> Answer:
-                self.meter.spend(is_write=is_for_write)
                 self._buckets.wait(*buckets_of(path))
+                self.meter.spend(is_write=is_for_write)    # last: what it guards may have ended while we waited
                 headers = {"Authorization": f"Bearer {token}"}
                 if content is not None:
                     headers["Content-Type"] = "application/json"
