@@ -1,6 +1,6 @@
 """CPU per record of a first load, as a ratio to a raw client that only parses, in the same run.
 
-    python benchmarks/pull.py [--contacts 20000] [--rounds 5]
+    python benchmarks/pull.py [--contacts 20000] [--rounds 5] [--store postgresql://user@host/empty_database]
 
 The raw client fetches the same pages of the same fields with urllib3 (HubSpot) or requests (Salesforce), parses them
 with orjson and keeps nothing. Ours is what `mql sync` does: the adapter's pages, the store's transactions. The whole
@@ -33,7 +33,8 @@ from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.understand import understand_page
 from connector.records import RecordKey
-from connector.store import Lease, StoredRecord, open_store
+from connector.store import Lease, Store, StoredRecord, open_store
+from connector.store.schema import METADATA
 from connector.wiring import open_company
 
 Take = Callable[[Sequence[StoredRecord]], object]
@@ -76,15 +77,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contacts", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--store", default="", help="an empty PostgreSQL database to load into; its tables are emptied")
     arguments = parser.parse_args()
     spare_the_collector()
     with sandbox(arguments.contacts) as urls:
         for subject in SUBJECTS:
-            print(tell(subject, compare(subject, urls, arguments.rounds), arguments.rounds), flush=True)
+            print(tell(subject, compare(subject, urls, arguments.rounds, arguments.store), arguments.rounds), flush=True)
 
 
-def compare(subject: Subject, urls: Mapping[str, str], rounds: int) -> Figures:
-    """Measure raw client and product in turn."""
+def compare(subject: Subject, urls: Mapping[str, str], rounds: int, store: str = "") -> Figures:
+    """Measure raw client and product in turn; `store` is a URL to use instead of a new SQLite file each time."""
     crm, stream = subject.crm, subject.stream
     seconds: dict[str, list[float]] = {name: [] for name in ("raw", "adapter", *GOALS)}
     records = raw_requests = sent = 0
@@ -102,7 +104,7 @@ def compare(subject: Subject, urls: Mapping[str, str], rounds: int) -> Figures:
             seconds["adapter"].append(cpu)
             for goal in GOALS:
                 before = count_requests(urls, crm)
-                cpu, stored = _load(company, f"sqlite:///{folder}/{goal}.db", crm, request, goal)
+                cpu, stored = _load(company, store or f"sqlite:///{folder}/{goal}.db", crm, request, goal)
                 sent = count_requests(urls, crm) - before
                 assert stored == records, f"stored {stored} of {records}"
                 seconds[goal].append(cpu)
@@ -129,11 +131,18 @@ def tell(subject: Subject, figures: Figures, rounds: int) -> str:
 def _load(company: Company, url: str, crm: str, request: StreamRequest, goal: str) -> tuple[float, int]:
     """CPU seconds of a pull into an empty store that does with the records what the goal asks, and how many came."""
     with open_store(url) as store:
+        if url.startswith("postgresql"):
+            _empty(store)
         anew = replace(company, store=store)
         with hold_lease(anew) as lease:
             take = _goals(anew, lease, crm, request.stream)[goal]
             cpu, _, new = timed(lambda: pull_stream(anew, lease, crm, request, take))
     return cpu, new
+
+
+def _empty(store: Store) -> None:
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE " + ", ".join(METADATA.tables) + " RESTART IDENTITY")
 
 
 def _goals(company: Company, lease: Lease, crm: str, stream: str) -> dict[str, Take]:

@@ -438,6 +438,8 @@ class Decision:
             are not.
         is_urgent: A handoff that goes before others.
         owners: Who must act on the handoff, by CRM; empty without a handoff.
+        held_at: The beginning of the backfill that holds them, or held them before in this cycle; None when none did,
+            and with a handoff.
     """
 
     person_id: str
@@ -464,6 +466,7 @@ class Decision:
     recycles: str = ""
     is_urgent: bool = False
     owners: tuple[Ownership, ...] = ()
+    held_at: datetime | None = None
 
     @property
     def why_not(self) -> str:

@@ -7,9 +7,12 @@ Which keys a CRM's section takes is its adapter's business; this room only carri
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -45,12 +48,14 @@ class SyncSettings(BaseModel):
         sweep_every_days: In so many days each record whose removal no list tells of is asked for once.
         approve_over: A run that would write more changes than this writes none until somebody approves; None: any
             number may be written.
+        backfill_share: Which part of our daily calls to a CRM backfills may use.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     removals_every_hours: float = Field(default=6, ge=0, le=24 * 7)
     sweep_every_days: float = Field(default=7, gt=0, le=90)
     approve_over: int | None = Field(default=None, ge=0)
+    backfill_share: float = Field(default=0.5, gt=0, le=1)
 
 
 class NoticeSettings(BaseModel):
@@ -79,6 +84,13 @@ class NoticeSettings(BaseModel):
         return value
 
 
+class QuietHours(NamedTuple):
+    """A time of every day: from `begin` to just before `end`, over midnight where `end` is the earlier one."""
+
+    begin: time
+    end: time
+
+
 class ScheduleSettings(BaseModel):
     """When the service synchronises a company.
 
@@ -98,6 +110,49 @@ class ScheduleSettings(BaseModel):
     quiet_hours: str | None = None
     jitter_seconds: float = Field(default=30, ge=0, le=3600)
     is_on: bool = True
+
+    @property
+    def quiet(self) -> QuietHours | None:
+        """The quiet hours as times; None: there are none."""
+        return None if self.quiet_hours is None else _to_hours(self.quiet_hours)
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            if len(value.split()) != 5:
+                raise ValueError("has five fields: minute, hour, day, month, weekday, as `*/10 8-19 * * mon-fri`")
+            try:
+                next(CronSim(value, datetime(2026, 1, 1, tzinfo=UTC)))
+            except CronSimError as error:
+                raise ValueError(f"is no schedule of cron(8) ({error}); an example: `*/10 8-19 * * mon-fri`") from None
+            except StopIteration:
+                raise ValueError("this moment never comes") from None
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError(f"no time zone {value!r}; an example: `Asia/Tokyo`")
+        return value
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _are_hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            _to_hours(value)
+        return value
+
+
+def _to_hours(value: str) -> QuietHours:
+    try:
+        begin, end = (datetime.strptime(part.strip(), "%H:%M").time() for part in value.split("-"))    # noqa: DTZ007
+    except ValueError:
+        raise ValueError("write two times of the day: `22:00-07:00`") from None
+    if begin == end:
+        raise ValueError("begins and ends at one time; to leave a company alone altogether write `is_on = false`")
+    return QuietHours(begin, end)
 
 
 class ServiceSettings(BaseModel):

@@ -6,18 +6,25 @@ The figures themselves are data of each adapter (`limits.py` in its folder), wit
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 from connector.errors import BudgetSpentError
+from connector.logs import get_logger
+
+log = get_logger(__name__)
 
 READS_STOP_AT = 0.9
 """Reading stops at this part of our share, so that what was decided still gets written. Our choice."""
 
 OTHERS_NEED = 0.05
 """Whatever our share: when no more than this part of the account's daily calls is left to everybody, we stop."""
+
+TOLD_FROM_SECONDS = 1.0
+"""A wait for a limit is worth a log line from here on: shorter ones belong to every larger pull. Our choice."""
 
 
 class Limit(NamedTuple):
@@ -47,7 +54,10 @@ class Buckets:
     def wait(self, *names: str) -> None:
         """Wait until one more call fits under each of these limits, and count it."""
         for name in names:
+            began = time.monotonic()
             self._limiters[name].try_acquire(name)
+            if (seconds := time.monotonic() - began) >= TOLD_FROM_SECONDS:
+                log.info("waited for a limit", limit=name, seconds=round(seconds, 1))
 
     def close(self) -> None:
         """End the limiters' threads."""
@@ -64,6 +74,7 @@ class Meter:
         spent_before: What we sent in the last 24 hours beside these, as the caller remembers; as calls of ours grow
             older than that, it falls, also below nothing.
         usage: The CRM's own figures as of its last answer; None before it gave any.
+        reads_until: Reading stops when `calls` is that many, whatever is left of our share; None: it does not.
         guard: Called before each call, if there is one; raises when none may be sent any more.
     """
 
@@ -73,6 +84,7 @@ class Meter:
         self.calls = 0
         self.spent_before = 0
         self.usage: Usage | None = None
+        self.reads_until: int | None = None
         self.guard: Callable[[], None] | None = None
         self._crm = crm
         self._daily_calls = daily_calls
@@ -125,6 +137,11 @@ class Meter:
                     limit="budget", crm=self._crm,
                     hint="What was read is kept, and the next run goes on from there; "
                     f"raise {self._crm}.daily_calls_share if it should get more.",
+                )
+            if self.reads_until is not None and not is_write and self.calls >= self.reads_until:
+                raise BudgetSpentError(
+                    f"{self._crm}: what may be spent of its daily calls on this is used up", limit="budget",
+                    crm=self._crm, hint="What was read is kept, and it goes on from there later.",
                 )
             usage = self.usage
             if usage is not None and usage.allowed - usage.used <= int(usage.allowed * OTHERS_NEED):

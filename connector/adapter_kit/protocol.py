@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from connector.adapter_kit.limits import Meter
@@ -32,6 +33,11 @@ class StreamInfo:
         fixed_fields: The payload's fields where the CRM has no schema to ask (form submissions).
         is_writable: STAGE and SCORE changes may be written to its records.
         freshness_seconds: How old its contents may get: it is asked at most once in this time. 0: with every run.
+        quiet_with: Streams of this CRM, asked with every run, without whose news it has none itself, or none that
+            anybody waits for: as long as those of them that the mapping reads bring nothing, it is asked at most once
+            in `quiet_seconds`; when one does, in the same run and in the next. Empty: it speaks for itself.
+        quiet_seconds: How old its contents may get meanwhile: the bound where it had news after all.
+        brief_seconds: For so long after a whole pull the others are brief (see `StreamRequest`). 0: every one is whole.
         lists_removed: `pull_removed` finds removals of this stream that `pull` does not bring along.
         lists_all_deleted: What `pull_removed` lists from its beginning to its end is everything the CRM may bring back:
             a deleted record that is not among it is there again, or gone for good.
@@ -45,6 +51,9 @@ class StreamInfo:
     fixed_fields: tuple[str, ...] = ()
     is_writable: bool = False
     freshness_seconds: float = 0.0
+    quiet_with: tuple[str, ...] = ()
+    quiet_seconds: float = 0.0
+    brief_seconds: float = 0.0
     lists_removed: bool = False
     lists_all_deleted: bool = False
     is_swept: bool = False
@@ -94,10 +103,16 @@ class FieldSpec:
 
 
 class StreamRequest(NamedTuple):
-    """What to pull: a stream and the remote fields that the mapping uses of it."""
+    """What to pull: a stream and the remote fields that the mapping uses of it.
+
+    Attributes:
+        is_brief: Records may be left out that did not change themselves, but only something that they refer to; the
+            next pull that is not brief brings them. An adapter may pull the whole all the same.
+    """
 
     stream: str
     fields: tuple[str, ...]
+    is_brief: bool = False
 
 
 class Page(NamedTuple):
@@ -112,6 +127,18 @@ class Page(NamedTuple):
     removals: Sequence[Removal] = ()
 
 
+class Beginning(NamedTuple):
+    """Where a reading begins that is apart from the pulls.
+
+    Attributes:
+        cursor: As `pull` takes it; None: the stream's beginning.
+        is_whole: Everything the stream has is read from there.
+    """
+
+    cursor: Cursor | None
+    is_whole: bool
+
+
 class Adapter(Protocol):
     """One CRM account, opened with one credential.
 
@@ -121,6 +148,8 @@ class Adapter(Protocol):
             one of the same key.
         largest_write: How many changes one `apply` may usefully take: so many fill the CRM's largest batches. A
             killed run leaves that many in doubt, so fewer are as good where few are written.
+        patience_seconds: How long a `pull` waits for work that the CRM does by itself (a bulk job) before it raises
+            UnavailableError, to go on with the same work the next time.
         meter: Counts every request that is sent, and stops them at our share of the CRM's daily calls.
     """
 
@@ -128,6 +157,7 @@ class Adapter(Protocol):
     streams: Mapping[str, StreamInfo]
     lost_note_seconds: float
     largest_write: int
+    patience_seconds: float
     meter: Meter
 
     def check(self) -> AccountCheck:
@@ -145,6 +175,14 @@ class Adapter(Protocol):
 
         Raises:
             FieldsMissingError: Some of the fields are gone or hidden; without them the pull goes on from its cursor.
+        """
+
+    def beginning(self, request: StreamRequest, since: datetime | None, known: Cursor | None) -> Beginning:
+        """Return where a reading begins that gives what was changed or happened since a moment; asks for little.
+
+        Args:
+            since: None: from the stream's beginning. A stream that cannot begin later is read whole all the same.
+            known: The cursor that the pulls left; what is read must count together with what they read.
         """
 
     def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:

@@ -7,8 +7,8 @@ here logs or raises a body, a header or a URL's query.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import requests
@@ -23,8 +23,9 @@ from connector.errors import (
     UnavailableError,
     UnreachableError,
 )
+from connector.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ATTEMPTS = 6
 """How often one request is tried before its error is passed on."""
@@ -93,7 +94,7 @@ def send(request: Callable[[], Answer], *, crm: str, is_write: bool, classify: C
         retry=tenacity.retry_if_exception(_is_worth_retrying),
         wait=_wait_seconds,
         stop=_is_enough,
-        before_sleep=_log_wait,
+        before_sleep=partial(_log_wait, crm),
         reraise=True,
     )
     return retrying(once)
@@ -120,12 +121,10 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     return float(_BACK_OFF(state))
 
 
-def _log_wait(state: tenacity.RetryCallState) -> None:
+def _log_wait(crm: str, state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome is not None else None
     wait = state.next_action.sleep if state.next_action is not None else 0.0
-    log.info(
-        "retry attempt=%d wait_seconds=%.1f reason=%s", state.attempt_number, wait, type(error).__name__,
-    )
+    log.info("retry", crm=crm, attempt=state.attempt_number, seconds=round(wait, 1), error=type(error).__name__)
 
 
 def _transport_error(error: BaseException, *, crm: str, is_write: bool) -> ConnectorError:

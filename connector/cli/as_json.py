@@ -49,7 +49,7 @@ def sync_as_json(report: RunReport) -> dict[str, Any]:
         "waiting_count": report.waiting_count,
         "handed_off_count": report.handed_off_count,
         "recycled_count": report.recycled_count,
-        "handed_off": [_judged(j) for j in report.handed_off],
+        "handed_off": [judged_as_json(j) for j in report.handed_off],
         "outcomes": report.outcomes,
         "held": None if report.held is None else {
             "limit": report.held.limit, "total": report.held.total, "counts": _by_kind(report.held.counts),
@@ -95,7 +95,8 @@ def estimate_as_json(company: str, estimates: list[CrmEstimate]) -> dict[str, An
     }
 
 
-def _judged(judged: Judged) -> dict[str, Any]:
+def judged_as_json(judged: Judged) -> dict[str, Any]:
+    """Return who was, or would be, handed off, and why."""
     decision = judged.decision
     return {
         "person_id": judged.person.person_id,

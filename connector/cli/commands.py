@@ -31,13 +31,14 @@ def _start(
     config: Annotated[Path, Parameter(help="The configuration file.")] = Path("config.toml"),
     debug: Annotated[bool, Parameter(help="Show a traceback where something fails.", negative="")] = False,
     log: Annotated[str, Parameter(help="Write log lines to standard error: info or debug.")] = "",
+    log_format: Annotated[str, Parameter(help="How: text or json, one event a line.")] = "",
 ) -> object:
     """Take the options that every command has, then the command."""
-    opening.config_path = config
-    if log:
+    opening.config_path, opening.log_level, opening.log_format = config, log, log_format
+    if log or log_format:
         from connector.cli.logs import configure_logs
 
-        configure_logs(log)
+        configure_logs(log or "info", log_format or "text")
     return app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
 
 
@@ -234,6 +235,9 @@ app.command("connector.cli.deadlines:deadlines",
 app.command("connector.cli.people:people", help="List people: their records in all CRMs, and what was set aside.")
 app.command("connector.cli.score:score",
             help="Show somebody's score as of a moment, with every reason; the same whenever it is asked for.")
+app.command("connector.cli.backfill:backfill",
+            help="Read what the CRMs hold from before, in parts beside the scheduled runs; hand nobody off unless "
+                 "asked to.")
 app.command("connector.cli.definition:definition",
             help="Tell what makes an MQL (show), what publishing would change (diff), put it in force (publish), "
                  "list it (history).\n\nScores are judged by the definition published last; an edited mapping file "
@@ -242,9 +246,15 @@ app.command("connector.cli.notices:notices",
             help="List what people were not told yet by chat or e-mail, and why; --test tries whether they can be.")
 app.command("connector.cli.runs:app", name="runs",
             help="List a company's last runs; `mql runs show RUN` tells every write of one, before → after.")
+app.command("connector.cli.db:app", name="db", help="Check or upgrade the store's schema: db check, db upgrade.")
 app.command("connector.cli.outbox:outbox", help="List what waits to be written, or what was refused and why.")
 app.command("connector.cli.outbox:retry", help="Plan refused changes again, once what they were refused for is mended.")
 app.command("connector.cli.undo:undo",
             help="Take back what a run wrote, where nobody changed it since; --plan shows it and writes nothing.")
 app.command("connector.cli.reconcile:reconcile",
             help="Compare marketing's MQLs with what sales can see; name every difference and what mends it.")
+app.command("connector.cli.serve:serve",
+            help="Synchronise every company by its schedule, until SIGTERM or Ctrl-C; SIGHUP reads the configuration "
+                 "anew.")
+app.command("connector.cli.worker:worker",
+            help="Take turns together with all other workers of a PostgreSQL store, until SIGTERM or Ctrl-C.")

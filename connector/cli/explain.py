@@ -13,6 +13,7 @@ from connector.cli.reasons import cuts_as_json, instant_as_json, points_as_json,
 from connector.cli.show import console, in_zone, person_line, points, safe
 from connector.cli.stages import show_stages, stages_as_json
 from connector.core.lifecycle import (
+    BACKFILLED,
     COOLING_DOWN,
     DISQUALIFIED,
     HANDED_OFF,
@@ -120,6 +121,7 @@ def explanation_as_json(explanation: Explanation) -> dict[str, Any]:
         "missing": list(decision.missing),
         "cools_until": instant_as_json(decision.cools_until),
         "override": decision.override or None,
+        "held_at": instant_as_json(decision.held_at),
         "shortfall": explanation.shortfall and explanation.shortfall._asdict(),
         "unmet_rules": [{"rule_id": r.id, "label": r.label, "points": r.points} for r in explanation.unmet],
         "handoffs": [
@@ -187,6 +189,12 @@ def _obstacle_line(obstacle: str, explanation: Explanation) -> str:
     if obstacle == COOLING_DOWN:
         until = in_zone(decision.cools_until, mapping)
         return f"{_who_sent_back(explanation)} sent them back: no next handoff before {until}"
+    if obstacle == BACKFILLED:
+        name, since = explanation.company, in_zone(decision.held_at, mapping)
+        return (
+            f"a backfill holds them: all that makes them an MQL was before it began ({since}). What they do since then "
+            f"hands them off, and so does `mql backfill {name} --resume --handoff write`"
+        )
     if obstacle == MISSING:
         return f"required and not known: {', '.join(decision.missing)}"
     return "none of their records is one the mapping lets us write to"

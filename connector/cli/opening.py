@@ -19,6 +19,9 @@ Json = Annotated[bool, Parameter(help="Print JSON for machines (docs/json.md).",
 config_path = Path("config.toml")
 """The configuration file of this call; `mql --config` sets it."""
 
+log_level, log_format = "", ""
+"""What `mql --log` and `--log-format` say; empty where they are not given."""
+
 
 @contextmanager
 def open_company(company: str) -> Iterator[Company]:

@@ -30,12 +30,12 @@ _SHOWN = 5
 _SHOWN_VALUES = 10
 
 
-def console() -> Console:
-    """Return the console results are printed to; in a pipe wide enough to cut and break nothing."""
+def console(*, stderr: bool = False) -> Console:
+    """Return the console results (or messages) are printed to; in a pipe wide enough to cut and break nothing."""
     # No emoji: a record's key such as `salesforce:notes:069` would be read as one, and so would a lead's name.
-    if sys.stdout.isatty():
-        return Console(highlight=False, emoji=False)
-    return Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDE)
+    if (sys.stderr if stderr else sys.stdout).isatty():
+        return Console(highlight=False, emoji=False, stderr=stderr)
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDE, stderr=stderr)
 
 
 def plain(text: str) -> str:
@@ -203,9 +203,9 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
     out.print(f"{plan.mql_count} would become MQL, {plan.write_count} write(s) planned; nothing was written.")
     if plan.limit is not None and plan.write_count > plan.limit:
         out.print(f"That is more than the {plan.limit:,} that need no approval.")
-        out.print(f"`mql sync {plan.company} --approve-over {plan.write_count}` writes them.")
+        out.print(f"`{plan.written_by} --approve-over {plan.write_count}` writes them.")
     elif plan.write_count:
-        out.print(f"`mql sync {plan.company}` writes them.")
+        out.print(f"`{plan.written_by}` writes them.")
 
 
 def show_change(out: Console, change: Change, mapping: Mapping, owners: Sequence[Ownership] = ()) -> None:

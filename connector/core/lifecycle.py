@@ -40,6 +40,7 @@ HELD_BACK = "held_back"
 COOLING_DOWN = "cooling_down"
 MISSING = "missing"
 NO_RECORD = "no_record"
+BACKFILLED = "backfilled"
 
 
 OVERDUE = "overdue"
@@ -48,7 +49,7 @@ OVERDUE = "overdue"
 
 def decide(
     person: Person, score: Score, state: PersonState, mapping: Mapping, now: datetime, *,
-    done: Sequence[Activity] = (), handoffs: Sequence[Decision] = (),
+    done: Sequence[Activity] = (), handoffs: Sequence[Decision] = (), holds_since: datetime | None = None,
 ) -> Decision:
     """Judge one person.
 
@@ -60,7 +61,10 @@ def decide(
     not before MQL, by the CRMs or by what sales did (`already_mql`, `already_with_sales`, `already_customer`,
     `already_lost`); a handoff in this cycle (`handed_off`); `held_back` by a person; `cooling_down` after they were
     sent back and `missing` required attributes, unless a person decided that they are an MQL; and `no_record` that the
-    mapping lets us write to.
+    mapping lets us write to. Whom nothing of these stands against may still be `backfilled`: while a backfill holds,
+    nobody is handed off for what happened before it began, and whom it held waits, in that cycle, until they do
+    something since that earns points. What is known only by its date counts from that day's midnight. A person in the
+    CRM may hand them off all the same.
 
     We send back to nurturing whom nobody acted on until `watch.recycle_at`, while no CRM shows them further than MQL.
 
@@ -72,6 +76,7 @@ def decide(
     Args:
         done: All that is in the ledger about them, each real thing once, the oldest first, what sales did included.
         handoffs: All handoffs of theirs, the oldest first.
+        holds_since: When the backfill began that is under way and holds; None without one.
 
     Returns:
         The decision; its `look_again_at` knows of the end of the cool-down and of what the handoff is watched for.
@@ -105,6 +110,11 @@ def decide(
         obstacles.append(NO_RECORD)
     is_qualified = qualified_at is not None or override == MAKE_MQL
     hands_off = is_qualified and not obstacles
+    holds_since = max((at for at in (holds_since, state.held_at) if at is not None), default=None)
+    is_held = hands_off and override != MAKE_MQL and holds_since is not None and not _did_since(holds_since, score)
+    if is_held:
+        obstacles.append(BACKFILLED)
+        hands_off = False
     segment = definition.segment(score.total_points)
     due_at = None
     if hands_off:
@@ -122,6 +132,7 @@ def decide(
         cell=definition.cell(score.fit_points, score.engagement_points), lane=found.lane, stage=found.stage,
         stages=found.stages, followed_up_at=found.followed_up_at, recycles=recycles,
         is_urgent=hands_off and segment in mapping.handoff.urgent_segments,
+        held_at=None if hands_off else holds_since if is_held else state.held_at,
     )
     watched = decision if hands_off else _handoff_of(state, handoffs)
     if watched is None:
@@ -141,7 +152,8 @@ def next_state(state: PersonState, decision: Decision) -> PersonState:
         max(state.cycle, decision.cycle), stage_now if reopens or stage_now is state.stage else None,
         None if reopens else state.handed_off_at, decision.recycled_at, decision.qualified_at,
         decision.score.definition if decision.qualified_at is not None else "",
-        decision.decided_at if decision.recycles else None if reopens else state.sent_back_at, decision.stages,
+        decision.decided_at if decision.recycles else None if reopens else state.sent_back_at, decision.held_at,
+        decision.stages,
     )
 
 
@@ -206,8 +218,14 @@ def _opened(
     cycle = state.cycle + 1
     opening = StageEntry(cycle, Stage.INQUIRY, opened_at, None, ACTIVITY)
     return replace(
-        state, cycle=cycle, stage=stage, handed_off_at=None, sent_back_at=None, stages=(*stages, opening),
+        state, cycle=cycle, stage=stage, handed_off_at=None, sent_back_at=None, held_at=None,
+        stages=(*stages, opening),
     )
+
+
+def _did_since(moment: datetime, score: Score) -> bool:
+    """Tell whether they did something since then that earns points."""
+    return any(r.points > 0 and r.occurred_at is not None and r.occurred_at >= moment for r in score.reasons)
 
 
 def _qualified_at(

@@ -65,6 +65,7 @@ class PersonState:
         qualified_at: Since when their points make them an MQL while no handoff has followed; None when they do not.
         qualified_by: The version of the definition that said so: under another one they have to qualify anew.
         sent_back_at: When we sent them back in this cycle; None when we did not.
+        held_at: When the backfill began that held them in this cycle; None when none did.
         stages: Where they stood by the last look: the only date there is of what no CRM's history tells.
     """
 
@@ -75,6 +76,7 @@ class PersonState:
     qualified_at: datetime | None = None
     qualified_by: str = ""
     sent_back_at: datetime | None = None
+    held_at: datetime | None = None
     stages: tuple[StageEntry, ...] = field(default=(), compare=False)
 
 

@@ -106,6 +106,19 @@ def read_layers(path: Path) -> Layers:
     return Layers(files)
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return a mapping file and all it uses, resolved, as far as they can be read: what to watch for changes."""
+    found = [path.resolve()]
+    for file in found:      # it grows meanwhile
+        try:
+            uses = read_toml(file, what="mapping file", hint="").get(_USES, [])
+        except ConfigError:
+            continue
+        used = [(file.parent / str(name)).resolve() for name in (uses if isinstance(uses, list) else ())]
+        found += [one for one in dict.fromkeys(used) if one not in found]
+    return found
+
+
 def _read(path: Path, above: tuple[Path, ...], files: list[File], problems: list[str]) -> None:
     content = read_toml(
         path, what="mapping file",

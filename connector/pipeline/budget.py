@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from connector.adapter_kit.limits import READS_STOP_AT
-from connector.adapter_kit.protocol import StreamRequest
 from connector.errors import AccessDeniedError, ApiChangedError, BudgetSpentError, ConnectorError
+from connector.logs import bound, get_logger
+from connector.pipeline.backfill.standing import first_loads
 from connector.pipeline.company import Company
 from connector.pipeline.drift import requests_of
-from connector.pipeline.position import cursor_of, read_fields
+from connector.pipeline.position import cursor_of, is_first_load
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 DAY = timedelta(hours=24)
 _HOUR = timedelta(hours=1)
@@ -100,9 +100,25 @@ def call_counter(company: Company) -> Callable[[], dict[str, CallCount]]:
     return counts
 
 
+def goes_on_at(hours: Sequence[tuple[datetime, int]], limit: int) -> datetime | None:
+    """Return when enough of the calls of these hours are a day old for less than `limit` to count; None: they are.
+
+    Args:
+        hours: Each with its calls, the oldest first.
+    """
+    spent = sum(number for _, number in hours)
+    if spent < limit:
+        return None
+    for hour, number in hours:
+        spent -= number
+        if spent < limit:
+            return hour + _HOUR + DAY   # the hour counts as a whole until its end is a day ago
+    return None
+
+
 def told_stop(company: Company, crm: str, error: BudgetSpentError) -> str:
     """Return why the calls stopped, with what is used and allowed, and when they go on."""
-    at = _goes_on_at(company, crm)
+    at = reads_again_at(company, crm)
     if at is None:
         return f"{error}. What was read is kept; it goes on with the first run after the account has calls again"
     local = at.astimezone(company.mapping.zone)
@@ -119,13 +135,16 @@ def first_load_notices(company: Company) -> list[str]:
 
     A CRM that cannot be asked has none: the pull itself says what is wrong with it.
     """
-    notices = []
+    notices, left = [], first_loads(company)
     for crm in company.mapping.crm:
-        if not any(_is_first_load(company, crm, request) for request in requests_of(company, crm)):
+        if not any(
+            is_first_load(company, crm, request) and (crm, request.stream) not in left
+            for request in requests_of(company, crm)
+        ):
             continue
         expected = _estimate(company, crm, first_loads_only=True)
         if expected.error is not None:
-            log.info("no estimate crm=%s reason=%s", crm, type(expected.error).__name__)
+            log.info("no estimate", crm=crm, error=type(expected.error).__name__)
         elif expected.left is not None and expected.calls > expected.left:
             notices.append(f"{expected}; {expected.left:,} are left today, so the next runs go on where this one ends")
         elif expected.allowed and expected.calls > expected.allowed * WORTH_TELLING:
@@ -134,26 +153,21 @@ def first_load_notices(company: Company) -> list[str]:
 
 
 def _estimate(company: Company, crm: str, *, first_loads_only: bool) -> CrmEstimate:
-    adapter, found = company.adapters[crm], []
+    adapter, found, left = company.adapters[crm], [], first_loads(company)
     try:
         for request in requests_of(company, crm):
-            cursor, is_first_load = cursor_of(company, crm, request), _is_first_load(company, crm, request)
-            if first_loads_only and not is_first_load:
+            cursor, is_first = cursor_of(company, crm, request), is_first_load(company, crm, request)
+            if first_loads_only and (not is_first or (crm, request.stream) in left):
                 continue
             try:
-                calls = adapter.estimate([request], {request.stream: cursor} if cursor is not None else {})
+                with bound(company=company.name, crm=crm):
+                    calls = adapter.estimate([request], {request.stream: cursor} if cursor is not None else {})
             except (AccessDeniedError, ApiChangedError):
                 calls = None
-            found.append(StreamEstimate(request.stream, calls, is_first_load))
+            found.append(StreamEstimate(request.stream, calls, is_first))
     except ConnectorError as error:
         return CrmEstimate(crm, tuple(found), adapter.meter.allowed, adapter.meter.left, error)
     return CrmEstimate(crm, tuple(found), adapter.meter.allowed, adapter.meter.left)
-
-
-def _is_first_load(company: Company, crm: str, request: StreamRequest) -> bool:
-    """Tell whether a stream was never read to its end; one without any record has no cursor even then."""
-    read = read_fields(company, crm, request.stream)
-    return cursor_of(company, crm, request) is None and (read is None or not read.issuperset(request.fields))
 
 
 def _spent(company: Company, crm: str) -> int:
@@ -161,19 +175,11 @@ def _spent(company: Company, crm: str) -> int:
     return sum(number for _, number in company.store.read_calls(company.name, crm, since))
 
 
-def _goes_on_at(company: Company, crm: str) -> datetime | None:
+def reads_again_at(company: Company, crm: str) -> datetime | None:
     """Return when enough of our calls are a day old; None when it is not our own share that is used up."""
     meter = company.adapters[crm].meter
     save_calls(company)
     if meter.allowed is None:
         return None
-    limit = int(meter.allowed * READS_STOP_AT)
     hours = company.store.read_calls(company.name, crm, company.clock() - DAY)
-    spent = sum(number for _, number in hours)
-    if spent < limit:
-        return None
-    for hour, number in hours:
-        spent -= number
-        if spent < limit:
-            return hour + _HOUR + DAY   # the hour counts as a whole until its end is a day ago
-    return None
+    return goes_on_at(hours, int(meter.allowed * READS_STOP_AT))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from connector.errors import (
     LeaseHeldError,
     RetryableError,
 )
+from connector.logs import bound, get_logger
 from connector.mapping.load import needed_fields
 from connector.mapping.model import CrmMapping
 from connector.pipeline.company import Company
@@ -29,7 +29,7 @@ from connector.pipeline.links import remember_place
 from connector.pipeline.position import read_fields
 from connector.records import OVERRIDE
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIGURES: dict[str, tuple[str, FieldType, bool]] = {
     "score": ("MQL score", "number", False),
@@ -74,12 +74,13 @@ def check_live(company: Company) -> list[CrmCheck]:
     for crm, part in company.mapping.crm.items():
         adapter = company.adapters[crm]
         try:
-            account = adapter.check()
-            problems = [f"{crm}: the credential lacks the right {right}" for right in account.missing_rights]
-            place = f"{company.mapping_file}: crm.{crm}"
-            problems += [missing.line for missing in missing_fields(adapter, part, place)]
-            problems += write_back_problems(adapter, part, place)
-            _look_at_once(company, crm)
+            with bound(company=company.name, crm=crm):
+                account = adapter.check()
+                problems = [f"{crm}: the credential lacks the right {right}" for right in account.missing_rights]
+                place = f"{company.mapping_file}: crm.{crm}"
+                problems += [missing.line for missing in missing_fields(adapter, part, place)]
+                problems += write_back_problems(adapter, part, place)
+                _look_at_once(company, crm)
             checks.append(CrmCheck(crm, account.account, tuple(problems), tuple(drift_notices(company, crm))))
         except ConnectorError as error:
             checks.append(CrmCheck(crm, error=error))
@@ -107,7 +108,7 @@ def require_fields(company: Company) -> bool:
             ]
             problems += write_back_problems(company.adapters[crm], part, place)
         except (FatalError, RetryableError) as error:
-            log.warning("fields not checked crm=%s reason=%s", crm, type(error).__name__)
+            log.warning("fields not checked", crm=crm, error=type(error).__name__)
             errors.append(error)
     if len(errors) == len(company.mapping.crm):
         raise errors[0]
@@ -233,7 +234,7 @@ def _look_at_once(company: Company, crm: str) -> None:
                     with suppress(AccessDeniedError, ApiChangedError):   # told as a problem already
                         look(company, lease, crm, stream, at_once=True)
     except LeaseHeldError:
-        log.info("a run is at work company=%s: what drifted is noted by the next one", company.name)
+        log.info("drift not looked for", company=company.name, reason="a run is at work; the next one looks")
 
 
 def _exists(name: str, known: Mapping[str, FieldInfo]) -> bool:

@@ -43,11 +43,16 @@ class Company:
 
 
 class Step(NamedTuple):
-    """How far a run is: `done` records, people or changes of this phase so far."""
+    """How far a run is: `done` records, people or changes of this phase so far.
+
+    Attributes:
+        is_news: What was done is stored and was not before; False: another run would do it again.
+    """
 
     phase: Literal["pull", "evaluate", "sync_back", "notify"]
     what: str
     done: int
+    is_news: bool = True
 
 
 Progress = Callable[[Step], None]

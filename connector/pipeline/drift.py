@@ -6,7 +6,6 @@ by `mql check`, and when it is back, its stream is read anew from the start.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,13 +13,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector.adapter_kit.protocol import StreamRequest
+from connector.logs import get_logger
 from connector.mapping.load import needed_fields, reading_fingerprint
 from connector.mapping.uses import uses_of
 from connector.pipeline.company import Company
 from connector.pipeline.position import read_anew
 from connector.store import Lease
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LOOK_EVERY = timedelta(hours=24)
 """So often each stream's fields are compared with the live account: one call per object. Our choice."""
@@ -111,7 +111,7 @@ def look(company: Company, lease: Lease, crm: str, stream: str, *, at_once: bool
     known["types"] = {name: types.get(name, live.get(name)) for name in fields if name in types or name in live}
     known["reading"], known["looked_at"] = reading, now.isoformat()
     for name in resumed:
-        log.warning("field resumed crm=%s stream=%s field=%s", crm, stream, name)
+        log.warning("field resumed", crm=crm, stream=stream, field=name)
     _save(company, lease, crm, stream, known)
 
 
@@ -148,7 +148,7 @@ def _pause(
     if before is None or (before["was"], before["now"]) != (was, now):
         since = before["since"] if before else company.clock().isoformat()
         known["paused"][name] = {"since": since, "was": was, "now": now}
-        log.warning("field paused crm=%s stream=%s field=%s", crm, stream, name)
+        log.warning("field paused", crm=crm, stream=stream, field=name)
 
 
 def _fact(crm: str, stream: str) -> str:

@@ -18,6 +18,7 @@ from connector.core.triggers import Firing, next_look_at, nurture_of
 from connector.core.waterfall import without_ours
 from connector.errors import FatalError, RejectedError, RetryableError
 from connector.pipeline.accounts import keep_account_keys, match_accounts
+from connector.pipeline.backfill.standing import Standing, read_standing
 from connector.pipeline.check import remedy_if_named
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.desk import Desk
@@ -110,9 +111,16 @@ def _judge_batch(
         return Batch(at, judged, dropped, [i for i in person_ids if i not in waiting], len(waiting))
 
 
-def look_at(company: Company, person_ids: Sequence[str], now: datetime, desk: Desk) -> list[Judged]:
-    """Return what the rules say about these people now, and all that follows; asks the store only."""
+def look_at(
+    company: Company, person_ids: Sequence[str], now: datetime, desk: Desk, *, heeds_backfill: bool = True,
+) -> list[Judged]:
+    """Return what the rules say about these people now, and all that follows; asks the store only.
+
+    Args:
+        heeds_backfill: Whom a backfill holds is held; without, as if none had ever held anybody.
+    """
     store, name, mapping = company.store, company.name, company.mapping
+    standing = read_standing(company) if heeds_backfill else Standing()
     keys = store.get_person_keys(name, person_ids)
     normalizer = Normalizer(mapping)
     contacts = read_contacts(company, normalizer, {key for own in keys.values() for key in own})
@@ -128,6 +136,8 @@ def look_at(company: Company, person_ids: Sequence[str], now: datetime, desk: De
     scores = score_ledger(everybody, ledger, mapping.definition, now)
     crossings = next_crossings(everybody, ledger, mapping.definition, now)
     states = store.get_person_states(name, list(people))
+    if not heeds_backfill:
+        states = {person_id: replace(state, held_at=None) for person_id, state in states.items()}
     known_to_sales = [i for i, state in states.items() if state.cycle > 1 or state.handed_off_at is not None]
     passed, closings = store.read_handoffs(name, known_to_sales), store.read_closings(name, known_to_sales)
     handoffs = store.get_handoffs(name, [i for i, state in states.items() if state.handed_off_at is not None])
@@ -137,11 +147,14 @@ def look_at(company: Company, person_ids: Sequence[str], now: datetime, desk: De
         done = ledger.activities_of(number)
         decision = decide(
             person, scores[person_id], states[person_id], mapping, now, done=without_ours(done, closings),
-            handoffs=passed.get(person_id, ()),
+            handoffs=passed.get(person_id, ()), holds_since=standing.holds_since,
         )
         moments = (decision.look_again_at, crossings.get(person_id), next_look_at(done, mapping, now))
         decision = replace(decision, look_again_at=min((at for at in moments if at is not None), default=None))
         fired = desk.set_off(person, done, firings.get(person_id, ()), now)
+        if fired and standing.quiet_before is not None:
+            moments_of = {one.activity_id: one.occurred_at for one in done}
+            fired = tuple(one for one in fired if moments_of[one.evidence] >= standing.quiet_before)
         nurture = nurture_of([*firings.get(person_id, ()), *fired], mapping)
         handoff = handoffs.get(person_id)
         judged.append(_judged(company, desk, person, decision, done, fired, nurture, handoff, now))

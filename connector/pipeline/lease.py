@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
 from connector.errors import LeaseHeldError, StoreError
+from connector.logs import bound, get_logger
 from connector.pipeline.company import Company
 from connector.store import Lease
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEASE_SECONDS = 120
 """How long a lease lives without renewal: what another machine waits when the one at work dies."""
@@ -30,41 +31,88 @@ _SURE_SECONDS = LEASE_SECONDS / 2
 given up, before somebody else can have the lease (`transport.READ_TIMEOUT_SECONDS`)."""
 
 
+_PART = "backfill@"
+"""What the holder's name begins with where a backfill holds the lease for one of its parts."""
+
+_PART_SECONDS = 60.0
+"""So long a run waits for a backfill's part to end: far longer than a part takes. Our choice."""
+
+_LOOK_SECONDS = 0.25
+"""So often it looks; a backfill pauses for longer than that between two parts."""
+
+
 @contextmanager
-def hold_lease(company: Company) -> Iterator[Lease]:
+def hold_lease(company: Company, *, is_part: bool = False) -> Iterator[Lease]:
     """Give the company's lease, and give it back afterwards.
 
     Until then no call leaves to a CRM when somebody else may hold the lease: a process that was stopped for a while,
     or whose clock was set, asks first, and gets LeaseLostError where another run has taken over.
 
     A lease left behind by a process of this machine that no longer runs is taken over at once; one of another
-    machine only when it has expired.
+    machine only when it has expired. A backfill holds it for a short time only: who finds it there waits for it.
+
+    Args:
+        is_part: For one part of a backfill.
 
     Raises:
         LeaseHeldError: Another run is at work for this company.
     """
-    store, holder = company.store, f"{this_machine()}/{os.getpid()}"
+    holder, waited_seconds = f"{this_machine()}/{os.getpid()}", 0.0
+    while True:
+        try:
+            lease = _acquire(company, company.name, f"{_PART}{holder}" if is_part else holder)
+            break
+        except LeaseHeldError as error:
+            if is_part or not error.holder.startswith(_PART) or waited_seconds >= _PART_SECONDS:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            waited_seconds += _LOOK_SECONDS
+    with _kept(company, lease) as keeper:
+        for adapter in company.adapters.values():
+            adapter.meter.guard = keeper.make_sure
+        try:
+            with bound(company=company.name):
+                yield lease
+        finally:
+            for adapter in company.adapters.values():
+                adapter.meter.guard = None
+
+
+@contextmanager
+def hold_work(company: Company, work: str) -> Iterator[None]:
+    """Keep everybody else from the same work for the company meanwhile; its runs go on beside it.
+
+    Raises:
+        LeaseHeldError: Somebody is at it already.
+    """
+    with _kept(company, _acquire(company, f"{company.name}/{work}", f"{this_machine()}/{os.getpid()}")):
+        yield
+
+
+def _acquire(company: Company, name: str, holder: str) -> Lease:
+    store = company.store
     at = store.shared_now() or company.clock()
     try:
-        lease = store.acquire_lease(company.name, holder, at, LEASE_SECONDS)
+        return store.acquire_lease(name, holder, at, LEASE_SECONDS)
     except LeaseHeldError as error:
         if not _is_dead(error.holder):
             raise
-        lease = store.acquire_lease(company.name, holder, at, LEASE_SECONDS, replacing=error.holder)
-        log.warning("lease taken over company=%s", company.name)
+        log.warning("lease taken over", company=company.name, holder=error.holder)
+        return store.acquire_lease(name, holder, at, LEASE_SECONDS, replacing=error.holder)
+
+
+@contextmanager
+def _kept(company: Company, lease: Lease) -> Iterator[_Keeper]:
+    """Renew the lease until the end, then give it back."""
     keeper, ending = _Keeper(company, lease), Event()
-    heartbeat = Thread(target=keeper.beat, args=(ending,), name="lease-heartbeat", daemon=True)
+    heartbeat = Thread(target=copy_context().run, args=(keeper.beat, ending), name="lease-heartbeat", daemon=True)
     heartbeat.start()
-    for adapter in company.adapters.values():
-        adapter.meter.guard = keeper.make_sure
     try:
-        yield lease
+        yield keeper
     finally:
-        for adapter in company.adapters.values():
-            adapter.meter.guard = None
         ending.set()
         heartbeat.join()
-        store.release_lease(lease)
+        company.store.release_lease(lease)
 
 
 class _Keeper:
@@ -82,7 +130,7 @@ class _Keeper:
                 self._renew()
             except StoreError as error:
                 # The run itself meets the same trouble at its next call or write, and says so there.
-                log.warning("lease not renewed company=%s reason=%s", self._company.name, type(error).__name__)
+                log.warning("lease not renewed", company=self._company.name, error=type(error).__name__)
 
     def make_sure(self) -> None:
         """Make sure that the lease is ours; asks the store only when it may have run out.
@@ -115,7 +163,7 @@ def this_machine() -> str:
 
 
 def _is_dead(holder: str) -> bool:
-    machine, _, pid = holder.rpartition("/")
+    machine, _, pid = holder.removeprefix(_PART).rpartition("/")
     if machine != this_machine() or not pid.isdigit() or int(pid) == os.getpid():
         return False
     try:

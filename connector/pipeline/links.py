@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from connector.errors import ConnectorError
+from connector.logs import get_logger
 from connector.pipeline.company import Company
 from connector.records import RecordKey
 from connector.store import Lease
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Link = Callable[[RecordKey], str | None]
 """Gives the address at which people see a record; None where there is none, or none is known."""
@@ -21,7 +21,7 @@ def remember_place(company: Company, lease: Lease, crm: str) -> None:
     try:
         place = company.adapters[crm].ask_place()
     except ConnectorError as error:    # no link is worth a run
-        log.warning("address of the records not known crm=%s reason=%s", crm, type(error).__name__)
+        log.warning("address of the records not known", crm=crm, error=type(error).__name__)
         return
     company.store.set_company_state(lease, **{_fact(crm): place})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +10,13 @@ from datetime import timedelta
 from connector.core.notices import CHANNEL, OWNER, message
 from connector.core.words import words_of
 from connector.errors import ConfigError
+from connector.logs import get_logger
 from connector.notices import Notifier
 from connector.pipeline.company import Company, Progress, Step
 from connector.records import Notice, Recipient
 from connector.store import Lease, NoticeRow, NoticeState
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LONGEST_TELLING = timedelta(minutes=3)
 """After so long no further message is begun: what is left is the next run's. Addresses that answer take a second."""
@@ -80,8 +80,8 @@ def notify(company: Company, lease: Lease, run_id: int, progress: Progress) -> N
             f"{len(given_up)} notice(s) were given up: `mql notices {company.name}` lists them with the reason"
         )
     log.info(
-        "notices told company=%s run=%s notices=%s messages=%s waiting=%s given_up=%s", company.name, run_id,
-        report.told_count, report.message_count, report.waiting_count, len(given_up),
+        "notices told", company=company.name, run_id=run_id, notices=report.told_count,
+        messages=report.message_count, waiting=report.waiting_count, given_up=len(given_up),
     )
     return report
 

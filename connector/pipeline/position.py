@@ -14,11 +14,25 @@ def position_of(request: StreamRequest, cursor: Cursor) -> str:
     return f"{','.join(request.fields)}\n{cursor}"
 
 
-def cursor_of(company: Company, crm: str, request: StreamRequest) -> Cursor | None:
-    """Return the stored cursor; None when the stream was never read with all these fields: then all is read anew."""
-    position = company.store.get_cursor(company.name, crm, request.stream) or ""
+def cursor_of(company: Company, crm: str, request: StreamRequest, *, name: str = "") -> Cursor | None:
+    """Return the stored cursor; None when the stream was never read with all these fields: then all is read anew.
+
+    Args:
+        name: Under which it is kept; the stream's own without one.
+    """
+    position = company.store.get_cursor(company.name, crm, name or request.stream) or ""
     fields, _, cursor = position.partition("\n")
     return cursor if cursor and set(request.fields) <= set(fields.split(",")) else None
+
+
+def was_read(company: Company, crm: str, request: StreamRequest) -> bool:
+    """Tell whether the stream was read to its end with all these fields, and need not be read anew.
+
+    Where there was nothing to read there is no cursor.
+    """
+    if company.store.get_cursor(company.name, crm, request.stream) is not None:
+        return cursor_of(company, crm, request) is not None
+    return (read_fields(company, crm, request.stream) or frozenset()).issuperset(request.fields)
 
 
 def read_anew(company: Company, lease: Lease, crm: str, stream: str) -> None:
@@ -30,6 +44,12 @@ def read_fields(company: Company, crm: str, stream: str) -> frozenset[str] | Non
     """Return the fields that the stream was read to its end with, now or before they were paused; None: never read."""
     told = company.store.get_company_state(company.name).get(_read_once(crm, stream))
     return None if told is None else frozenset(filter(None, told.split(",")))
+
+
+def is_first_load(company: Company, crm: str, request: StreamRequest) -> bool:
+    """Tell whether a stream was never read to its end; one without any record has no cursor even then."""
+    read = read_fields(company, crm, request.stream)
+    return cursor_of(company, crm, request) is None and (read is None or not read.issuperset(request.fields))
 
 
 def note_read(company: Company, lease: Lease, crm: str, request: StreamRequest, paused: frozenset[str]) -> None:

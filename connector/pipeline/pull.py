@@ -5,12 +5,10 @@ What a page brought is turned into people and activities while it is still in me
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
-from connector.core.nameless import keep_what_counts, nameless_fields
 from connector.core.normalize import Normalizer
 from connector.errors import (
     AccessDeniedError,
@@ -22,18 +20,22 @@ from connector.errors import (
     FieldsMissingError,
     RejectedError,
     RetryableError,
+    RunPausedError,
 )
+from connector.logs import bound, get_logger
 from connector.mapping.load import needed_fields
+from connector.pipeline.backfill.standing import first_loads
 from connector.pipeline.budget import save_calls, told_stop
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.drift import look, pause_missing, paused_fields, requests_of
 from connector.pipeline.gather import gather
-from connector.pipeline.position import cursor_of, note_read, position_of, read_fields
-from connector.pipeline.removals import follow_removals
-from connector.pipeline.understand import heed_mapping, understand_page
-from connector.store import Lease
+from connector.pipeline.pages import keep_page
+from connector.pipeline.position import cursor_of, note_read, read_fields
+from connector.pipeline.rhythm import Choice, Rhythm
+from connector.pipeline.understand import heed_mapping
+from connector.store import Freshness, Lease
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # One CRM's own trouble: the others go on.
 _TROUBLE = (FatalError, RetryableError, RejectedError)
@@ -50,7 +52,7 @@ class StreamCounts:
         removed: Records that the pull itself told to be gone: deleted, merged away or erased.
         error: Why it stopped early; empty when it came to its end. What was read until then is kept.
         is_refused: With an error: the CRM refuses this stream alone, and gives the others.
-        is_fresh: It was not asked: it was read less than its `freshness_seconds` ago.
+        is_fresh: It was not asked: it was read a short time ago, or those it listens to had no news (see `rhythm`).
     """
 
     crm: str
@@ -81,7 +83,8 @@ def pull(company: Company, lease: Lease, progress: Progress, *, ask_all: bool = 
     first_error: ConnectorError | None = None
     for crm in company.mapping.crm:
         of_crm = _CrmPull(company, lease, crm, normalizer, progress)
-        of_crm.run(ask_all=ask_all)
+        with bound(crm=crm):
+            of_crm.run(ask_all=ask_all)
         counts += of_crm.counts
         first_error = first_error or of_crm.first_error
     if first_error is not None and all(count.error for count in counts):
@@ -124,16 +127,56 @@ class _CrmPull:
         self._crm = crm
         self._adapter = company.adapters[crm]
         self._normalizer = normalizer
-        self._nameless = nameless_fields(company.mapping.crm[crm])
+        self._rhythm = Rhythm(company, lease, crm, needed_fields(company.mapping.crm[crm]))
         self._progress = progress
+        self._began_at = company.clock()
+        self._read: set[str] = set()      # the streams that are read up to that moment, or had no news until then
 
     def run(self, *, ask_all: bool) -> None:
         """Pull what is due; never raises for the CRM's own trouble."""
         try:
-            due = self._prepare(ask_all=ask_all)
+            self._pull_due(ask_all=ask_all)
+        except RunPausedError:
+            self._note_freshness()
+            raise
+        self._note_freshness()
+
+    def _pull_due(self, *, ask_all: bool) -> None:
+        try:
+            choice = self._choose(ask_all=ask_all)
         except _TROUBLE as error:
             self._note_error(next(iter(needed_fields(self._company.mapping.crm[self._crm]))), error)
             return
+        finally:
+            save_calls(self._company)
+        if self._pull_all(choice.due):
+            loud = self._rhythm.loud(choice.quiet, {count.stream for count in self.counts if not count.error})
+            quiet = [request for request in choice.quiet if request not in loud]
+            self.counts += [StreamCounts(self._crm, one.stream, is_fresh=True) for one in (*choice.fresh, *quiet)]
+            self._read |= {request.stream for request in quiet}
+            self._pull_all(loud)
+
+    def _choose(self, *, ask_all: bool) -> Choice:
+        """Look for drifted fields, and return what is to be asked now."""
+        for stream in needed_fields(self._company.mapping.crm[self._crm]):
+            try:
+                look(self._company, self._lease, self._crm, stream)
+            except _REFUSED as error:
+                # The pull of this stream says so too, and there it is told.
+                log.info("no fields", crm=self._crm, stream=stream, error=type(error).__name__)
+        left = first_loads(self._company)    # the backfill beside us reads these
+        requests = [one for one in requests_of(self._company, self._crm) if (self._crm, one.stream) not in left]
+        return self._rhythm.choose(requests, ask_all=ask_all)
+
+    def _pull_all(self, due: Sequence[StreamRequest]) -> bool:
+        """Announce these to the adapter and pull each; return whether the CRM is still open then."""
+        if not due:
+            return True
+        try:
+            self._adapter.prepare([(request, cursor_of(self._company, self._crm, request)) for request in due])
+        except _TROUBLE as error:
+            self._note_error(due[0].stream, error)
+            return False
         finally:
             save_calls(self._company)
         for request in due:
@@ -142,38 +185,14 @@ class _CrmPull:
             except _TROUBLE as error:
                 self._note_error(request.stream, error)
                 if not isinstance(error, _REFUSED):
-                    break  # the CRM itself is shut
+                    return False    # the CRM itself is shut
             finally:
                 save_calls(self._company)
-
-    def _prepare(self, *, ask_all: bool) -> list[StreamRequest]:
-        """Look for drifted fields, and announce to the adapter what is due now."""
-        for stream in needed_fields(self._company.mapping.crm[self._crm]):
-            try:
-                look(self._company, self._lease, self._crm, stream)
-            except _REFUSED as error:
-                # The pull of this stream says so too, and there it is told.
-                log.info("no fields crm=%s stream=%s reason=%s", self._crm, stream, type(error).__name__)
-        due = []
-        for request in requests_of(self._company, self._crm):
-            if not ask_all and self._is_fresh(request):
-                self.counts.append(StreamCounts(self._crm, request.stream, is_fresh=True))
-            else:
-                due.append(request)
-        self._adapter.prepare([(request, cursor_of(self._company, self._crm, request)) for request in due])
-        return due
-
-    def _is_fresh(self, request: StreamRequest) -> bool:
-        freshness = timedelta(seconds=self._adapter.streams[request.stream].freshness_seconds)
-        told = self._company.store.get_company_state(self._company.name).get(_pulled_at(self._crm, request.stream))
-        if not freshness or told is None or cursor_of(self._company, self._crm, request) is None:
-            return False
-        pulled_at = datetime.fromisoformat(told)
-        return pulled_at <= self._company.clock() < pulled_at + freshness
+        return True
 
     def _pull(self, request: StreamRequest) -> StreamCounts:
         """Pull one stream; a field that is found missing is paused, and the pull goes on without it."""
-        started_at, sums = self._company.clock(), [0, 0, 0, 0]
+        sums, calls_before = [0, 0, 0, 0], self._adapter.meter.calls
         while True:
             cursor = cursor_of(self._company, self._crm, request)
             try:
@@ -183,40 +202,46 @@ class _CrmPull:
                 if not missing:
                     raise
                 pause_missing(self._company, self._lease, self._crm, request.stream, sorted(missing))
-                request = StreamRequest(request.stream, tuple(n for n in request.fields if n not in missing))
+                request = request._replace(fields=tuple(n for n in request.fields if n not in missing))
             else:
                 break
-        self._note_end(request, started_at)
+        self._note_end(request)
         new, changed, unchanged, removed = sums
+        # Of an idle service's streams few bring anything; the others are for who looks closer.
+        (log.info if new or changed or removed else log.debug)(
+            "stream pulled", crm=self._crm, stream=request.stream, new=new, changed=changed, unchanged=unchanged,
+            removed=removed, calls=self._adapter.meter.calls - calls_before,
+        )
         return StreamCounts(self._crm, request.stream, new, changed, unchanged, removed)
 
     def _pull_pages(self, request: StreamRequest, cursor: Cursor | None, sums: list[int]) -> None:
-        store, paused = self._company.store, paused_fields(self._company, self._crm, request.stream)
-        nameless = self._nameless.get(request.stream)
         for page in gather(self._adapter.pull(request, cursor)):
-            position = position_of(request, page.cursor)
-            # Before the records, for the cursor is saved with these: what dies in between is told and followed again.
-            removed = follow_removals(self._company, self._lease, self._crm, page.removals)
-            records = page.records if nameless is None else keep_what_counts(page.records, nameless)
-            saved = store.save_page(
-                self._lease, self._crm, request.stream, records, position, self._company.clock(),
-                keep_fields=paused, expects_new=cursor is None, hands_on=True,
+            if page.records or page.removals:
+                self._rhythm.note_news(request.stream)
+            kept = keep_page(
+                self._company, self._lease, self._normalizer, self._crm, request, page, expects_new=cursor is None,
             )
-            understand_page(
-                self._company, self._lease, self._normalizer, self._crm, request.stream, saved.handed_on,
-            )
-            sums[:] = [a + b for a, b in zip(sums, (*saved.counts, sum(removed)))]
-            self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums)))
+            sums[:] = [a + b for a, b in zip(sums, kept)]
+            _, _, unchanged, _ = sums
+            has_news = sum(sums) > unchanged
+            self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums), is_news=has_news))
 
-    def _note_end(self, request: StreamRequest, started_at: datetime) -> None:
+    def _note_end(self, request: StreamRequest) -> None:
         paused = paused_fields(self._company, self._crm, request.stream)
         note_read(self._company, self._lease, self._crm, request, paused)
-        if self._adapter.streams[request.stream].freshness_seconds:
-            fact = {_pulled_at(self._crm, request.stream): started_at.isoformat()}
-            self._company.store.set_company_state(self._lease, **fact)
+        self._rhythm.note_end(request)
+        self._read.add(request.stream)
+
+    def _note_freshness(self) -> None:
+        """Leave a trace of what was read, also where nothing had changed: how fresh a company is is told by it."""
+        mapping, mapped = self._company.mapping, needed_fields(self._company.mapping.crm[self._crm])
+        self._company.store.note_freshness(self._lease, self._crm, Freshness(
+            {stream: self._began_at if stream in self._read else None for stream in mapped},
+            allowed=self._adapter.meter.allowed, time_zone=mapping.time_zone, language=mapping.language,
+        ), self._company.clock())
 
     def _note_error(self, stream: str, error: ConnectorError) -> None:
-        log.warning("pull stopped crm=%s stream=%s reason=%s", self._crm, stream, type(error).__name__)
+        log.warning("pull stopped", crm=self._crm, stream=stream, error=type(error).__name__)
         self.first_error = self.first_error or error
         is_refused = isinstance(error, _REFUSED)
         told = told_stop(self._company, self._crm, error) if isinstance(error, BudgetSpentError) else str(error)
@@ -224,8 +249,3 @@ class _CrmPull:
             place = self._company.credential_places.get(self._crm, "") if isinstance(error, AuthError) else ""
             told = f"{told}. {error.hint} {place}".rstrip(" .")
         self.counts.append(StreamCounts(self._crm, stream, error=told, is_refused=is_refused))
-
-
-def _pulled_at(crm: str, stream: str) -> str:
-    """Return the name of the fact that says when a stream that is not asked with every run was read last."""
-    return f"pulled_at:{crm}:{stream}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +13,14 @@ from connector.core.merged import MergedRecords
 from connector.core.nameless import nameless_fields
 from connector.core.normalize import Normalizer
 from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
+from connector.logs import bound, get_logger
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.understand import read_contacts, read_former_contacts, understand
 from connector.records import ChangeKind, RecordKey, Removal, RemovalKind
 from connector.store import CONFIRMED_AFTER, Erasing, Lease, NotedErasure, RemovalCounts
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ASKED_AT_ONCE = 500
 """Records asked for in one go: fills the CRMs' batches. Our choice."""
@@ -122,12 +122,13 @@ def pull_removed(
             continue
         for stream in needed_fields(part):
             try:
-                counts.extend(_ask_stream(company, lease, crm, stream, progress))
-                doubtful = noted.get((crm, stream), [])
-                if erase_all or not _stored_if_doubted(company, crm, stream, doubtful):
-                    counts.extend(_ask_again(company, lease, crm, stream, doubtful))
+                with bound(crm=crm):
+                    counts.extend(_ask_stream(company, lease, crm, stream, progress))
+                    doubtful = noted.get((crm, stream), [])
+                    if erase_all or not _stored_if_doubted(company, crm, stream, doubtful):
+                        counts.extend(_ask_again(company, lease, crm, stream, doubtful))
             except (FatalError, RetryableError, RejectedError) as error:
-                log.warning("removals stopped crm=%s stream=%s reason=%s", crm, stream, type(error).__name__)
+                log.warning("removals stopped", crm=crm, stream=stream, error=type(error).__name__)
                 counts.append(RemovedCounts(crm, stream, error=str(error)))
                 if not isinstance(error, AccessDeniedError | ApiChangedError):
                     break  # the CRM itself is shut; one stream that is refused does not shut the others
@@ -189,7 +190,7 @@ def _read_list(
         store.save_page(lease, crm, place, (), page.cursor, company.clock())
         unnamed.difference_update(removal.remote_id for removal in page.removals)
         read += len(page.removals)
-        progress(Step("pull", f"{crm} {place}", read))
+        progress(Step("pull", f"{crm} {place}", read, is_news=False))
     store.set_company_state(lease, **{fact: began_at.isoformat()})
     return counts, sorted(unnamed)
 

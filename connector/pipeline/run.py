@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.errors import RunPausedError
+from connector.logs import get_logger
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.approval import Held, ask_approval, limit_writes, standing_limit
+from connector.pipeline.backfill.standing import first_load_lines
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
@@ -22,11 +24,14 @@ from connector.pipeline.links import remember_place
 from connector.pipeline.notify import NoticeReport, notify
 from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
+from connector.pipeline.run_frame import begin_run
 from connector.pipeline.sync_back import sync_back
 from connector.pipeline.understand import understand
 from connector.pipeline.waiting import Waiting, read_waiting
 from connector.records import ChangeKind
 from connector.store import WAITING, ChangeState, Conflict, Lease, OutboxRow
+
+log = get_logger(__name__)
 
 _REFUSED_TOLD = 20
 
@@ -119,7 +124,7 @@ class RunReport:
 
 def sync(
     company: Company, progress: Progress = no_progress, *, ask_all: bool = False, erase_all: bool = False,
-    approve_over: int | None = None, sleep: Callable[[float], None] = time.sleep,
+    approve_over: int | None = None, is_part: bool = False, sleep: Callable[[float], None] = time.sleep,
 ) -> RunReport:
     """Pull, evaluate and write back; what a crash or a refusal leaves over, the next run finishes.
 
@@ -130,18 +135,19 @@ def sync(
         erase_all: Erase what the CRMs say is erased however much it is.
         approve_over: Write nothing when more changes than this wait to be written; see `pipeline.approval`. Without
             one the setting counts.
+        is_part: It is one part of a backfill's end, and short.
 
     Raises:
         LeaseHeldError: Another run is at work for this company.
         ConnectorError: Nothing could be pulled at all, or the store failed.
     """
     store = company.store
-    with hold_lease(company) as lease:
-        report = RunReport(store.start_run(company.name, "sync", company.clock()), company.name, company.clock())
+    with hold_lease(company, is_part=is_part) as lease, begin_run(company, "sync") as run_id:
+        report = RunReport(run_id, company.name, company.clock())
         status, calls = "failed", call_counter(company)
         try:
             limit = limit_writes(company, lease, approve_over)
-            _require_fields_once(begin_judging(company), lease)
+            require_fields_once(begin_judging(company), lease)
             company = begin_judging(company, lease)    # a file that cannot be used publishes nothing
             report.notices = draft_notices(company) + _first_load_notices(company, progress)
             report.pulled = pull(company, lease, progress, ask_all=ask_all)
@@ -149,6 +155,7 @@ def sync(
             report.removed = _pull_removed(company, lease, progress, report.stopped, erase_all=erase_all)
             understand(company, lease, progress)
             report.unread = unread_streams(company)
+            report.notices += first_load_lines(company)
             report.notices += drift_notices(company) + _refusals(report.pulled, report.stopped, report.unread)
             report.notices += report.removed.notices
             if not report.unread:
@@ -177,6 +184,8 @@ def sync(
         finally:
             report.finished_at, report.calls = company.clock(), calls()
             store.finish_run(report.run_id, status, _counts(report), report.finished_at)
+            seconds = round((report.finished_at - report.started_at).total_seconds(), 1)
+            log.info("run finished", status=status, seconds=seconds, **_counts(report), exc_info=status == "failed")
     return report
 
 
@@ -191,6 +200,7 @@ class Plan:
         stopped: CRM -> why it could not be asked; people who have a record there are not in the plan.
         notices: What the one who configures should know.
         limit: More writes than this wait for approval; None: any number goes out.
+        command: What writes them; empty: `mql sync`.
     """
 
     company: str
@@ -201,6 +211,12 @@ class Plan:
     stopped: dict[str, str]
     notices: list[str]
     limit: int | None = None
+    command: str = ""
+
+    @property
+    def written_by(self) -> str:
+        """The command that writes them."""
+        return self.command or f"mql sync {self.company}"
 
     @property
     def write_count(self) -> int:
@@ -218,13 +234,14 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
     """Pull and judge, and return what `sync` would write; writes nothing to any CRM and stores no decision."""
     with hold_lease(company) as lease:
         company = begin_judging(company)
-        _require_fields_once(company, lease)
+        require_fields_once(company, lease)
         notices = draft_notices(company) + _first_load_notices(company, progress)
         pulled = pull(company, lease, progress)
         stopped = _stopped(company, pulled)
         removed = _pull_removed(company, lease, progress, stopped)
         understand(company, lease, progress)
         unread = unread_streams(company)
+        notices += first_load_lines(company)
         notices += drift_notices(company) + _refusals(pulled, stopped, unread) + removed.notices
         desk = open_desk(company)
         batches = [] if unread else judge_dirty(company, lease, desk, stopped)
@@ -235,7 +252,7 @@ def plan(company: Company, progress: Progress = no_progress) -> Plan:
         )
 
 
-def _require_fields_once(company: Company, lease: Lease) -> None:
+def require_fields_once(company: Company, lease: Lease) -> None:
     """Check the mapping's fields against the live accounts when the mapping is new; it costs a call per object."""
     fingerprint = judging_fingerprint(company.mapping)
     is_new = company.store.get_company_state(company.name).get("fields_checked") != fingerprint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,13 +20,14 @@ from connector.errors import (
     RejectedError,
     RetryableError,
 )
+from connector.logs import bound, get_logger
 from connector.pipeline.company import Company, Progress, Step
 from connector.pipeline.differences import check_before_sending
 from connector.pipeline.understand import read_contacts
 from connector.records import OVERRIDE, Change, ChangeKind, Outcome, Receipt
 from connector.store import ANSWER_LOST, Lease, SentChange
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NOTES_AT_ONCE = 1_950
 """Where a note whose answer was lost may still be carried out (`Adapter.lost_note_seconds`), so many leave at a time:
@@ -61,11 +61,14 @@ def sync_back(
     for crm, adapter in company.adapters.items():
         delivery = _Delivery(company, lease, run_id, crm, adapter, normalizer, kinds, progress)
         try:
-            delivery.run(sleep)
+            with bound(crm=crm):
+                delivery.run(sleep)
         except _STOPPING as error:
-            log.warning("sync back stopped crm=%s reason=%s", crm, type(error).__name__)
+            log.warning("sync back stopped", crm=crm, error=type(error).__name__)
             delivery.outcomes["stopped"] += 1
         outcomes[crm] = delivery.outcomes
+        if delivery.by_kind:
+            log.info("written back", crm=crm, **delivery.by_kind)
     return outcomes
 
 
@@ -78,12 +81,18 @@ def settle(company: Company, lease: Lease, run_id: int, progress: Progress) -> N
     normalizer = Normalizer(company.mapping)
     for crm, adapter in company.adapters.items():
         delivery = _Delivery(company, lease, run_id, crm, adapter, normalizer, (), progress)
-        delivery.settle(company.store.read_sending(company.name, crm))
+        with bound(crm=crm):
+            delivery.settle(company.store.read_sending(company.name, crm))
 
 
 @dataclass
 class _Delivery:
-    """One run's write-back to one CRM; `outcomes` counts the receipts."""
+    """One run's write-back to one CRM.
+
+    Attributes:
+        outcomes: How many receipts by their outcome.
+        by_kind: The same by kind of change and outcome: `task_done`.
+    """
 
     company: Company
     lease: Lease
@@ -94,6 +103,8 @@ class _Delivery:
     kinds: Collection[ChangeKind]
     progress: Progress
     outcomes: Counter[str] = field(default_factory=Counter)
+    by_kind: Counter[str] = field(default_factory=Counter)
+    _kinds: dict[str, ChangeKind] = field(default_factory=dict)    # of what is being written, by key
 
     def run(self, sleep: Callable[[float], None]) -> None:
         """Settle what an earlier run left in doubt, then send; raises one of `_STOPPING`."""
@@ -106,7 +117,9 @@ class _Delivery:
             due_at = store.last_retry_at(company.name, self.crm, at + LONGEST_PAUSE)
             if due_at is None:
                 break
-            sleep(max(0.0, (due_at - at) / timedelta(seconds=1)))
+            seconds = max(0.0, (due_at - at) / timedelta(seconds=1))
+            log.info("waiting to write again", seconds=round(seconds, 1))
+            sleep(seconds)
             self._send_due()
 
     def _send_due(self) -> None:
@@ -116,6 +129,7 @@ class _Delivery:
             self.lease, self.crm, self.adapter.largest_write, company.clock(), due_by=started_at, run_id=self.run_id,
             kinds=self.kinds,
         ):
+            self._kinds = {change.idempotency_key: change.kind for change in changes}
             with self._handed_back(changes, *_STOPPING):
                 checked = check_before_sending(company, self.normalizer, self.crm, changes)
             self._save(checked.left_alone)
@@ -160,6 +174,7 @@ class _Delivery:
         """
         if not doubtful:
             return
+        self._kinds |= {sent.change.idempotency_key: sent.change.kind for sent in doubtful}
         found = self.adapter.look_up([sent.change for sent in doubtful])
         longest_way = timedelta(seconds=self.adapter.lost_note_seconds)
         at = self.company.clock()
@@ -188,7 +203,9 @@ class _Delivery:
     def _save(self, receipts: Sequence[Receipt]) -> None:
         if receipts:
             self.company.store.save_receipts(self.lease, self.crm, receipts, self.company.clock())
-            self.outcomes.update(r.outcome.value for r in receipts if r.outcome is not Outcome.UNKNOWN)
+            known = [r for r in receipts if r.outcome is not Outcome.UNKNOWN]
+            self.outcomes.update(r.outcome.value for r in known)
+            self.by_kind.update(f"{self._kinds[r.idempotency_key].value}_{r.outcome.value}" for r in known)
 
 
 def without_names(

@@ -18,11 +18,15 @@ from typing import NamedTuple
 from connector.core.normalize import Normalizer
 from connector.core.words import words_of
 from connector.errors import ConfigError
+from connector.logs import get_logger
 from connector.pipeline.company import Company, Progress, no_progress
 from connector.pipeline.lease import hold_lease
+from connector.pipeline.run_frame import begin_run
 from connector.pipeline.sync_back import settle, sync_back
 from connector.records import Change, ChangeKind, Document, RecordKey, Stage, Value
 from connector.store import UNDOING, ChangeState, OutboxRow, Passage, ReceiptRow
+
+log = get_logger(__name__)
 
 CHANGED_SINCE = "changed since"
 GONE = "the record is gone"
@@ -133,8 +137,8 @@ def undo(
     """
     store = company.store
     _require_run(company, run_id)
-    with hold_lease(company) as lease:
-        own_id = store.start_run(company.name, "undo", company.clock())
+    with hold_lease(company) as lease, begin_run(company, "undo") as own_id:
+        began_at = company.clock()
         report, status = UndoReport(own_id, run_id, [], 0, 0), "failed"
         try:
             settle(company, lease, own_id, progress)
@@ -150,9 +154,11 @@ def undo(
             status = "done"
         finally:
             counts = {f"{crm}_{what}": n for crm, own in report.outcomes.items() for what, n in own.items()}
-            store.finish_run(
-                own_id, status, {"undone_run": run_id, "sent_back": report.handoff_count, **counts}, company.clock(),
-            )
+            counts = {"undone_run": run_id, "sent_back": report.handoff_count, **counts}
+            finished_at = company.clock()
+            store.finish_run(own_id, status, counts, finished_at)
+            seconds = round((finished_at - began_at).total_seconds(), 1)
+            log.info("run finished", status=status, seconds=seconds, **counts, exc_info=status == "failed")
     return report
 
 

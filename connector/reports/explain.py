@@ -38,6 +38,7 @@ class Explanation:
         writes: Every change in the outbox about them, oldest first.
     """
 
+    company: str
     mapping: CompanyMapping
     as_of: datetime
     judged: Judged
@@ -74,8 +75,8 @@ def explain(company: Company, name: str) -> Explanation:
     is_handed_off = HANDED_OFF in decision.obstacles
     sources = {one.activity_id: one.source for one in done if one.activity_id in giving}
     return Explanation(
-        mapping=company.mapping, as_of=now, judged=judged[0], shortfall=shortfall(definition, score),
-        unmet=tuple(unmet_rules(definition, score)),
+        company=company.name, mapping=company.mapping, as_of=now, judged=judged[0],
+        shortfall=shortfall(definition, score), unmet=tuple(unmet_rules(definition, score)),
         pointless_count=sum(one.occurred_at <= now and one.activity_id not in giving for one in done),
         ahead_count=sum(one.occurred_at > now for one in done),
         handoffs=tuple(company.store.read_decisions(company.name, person_id)),

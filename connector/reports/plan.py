@@ -143,7 +143,7 @@ def tell_plan(plan: Plan, mapping: Mapping, link: LinkTo, at: datetime) -> PlanP
         said = ", ".join(f"{words.kinds[kind]} {counts[crm, kind]:,}" for kind in ChangeKind if counts[crm, kind])
         facts.append((f"{words.writes} ({_label(crm, mapping)})", said or "0"))
     if plan.limit is not None and plan.write_count > plan.limit:
-        command = f"mql sync {plan.company} --approve-over {plan.write_count}"
+        command = f"{plan.written_by} --approve-over {plan.write_count}"
         facts.append((words.approval, words.approve.format(f"{plan.limit:,}", command)))
     hidden = len(ordered) - MOST_PEOPLE
     problems = [*plan.notices, *(f"{crm}: {why}" for crm, why in plan.stopped.items()), *plan.unread]

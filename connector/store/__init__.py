@@ -1,6 +1,17 @@
 """What must survive the process, each query once. Knows no CRM and reads no clock: every `at` is passed in."""
 
+from connector.store.backfills import (
+    HOLDS_SINCE,
+    QUIET_BEFORE,
+    Backfill,
+    BackfillState,
+    BackfillStream,
+    HandoffMode,
+    cursor_name,
+)
 from connector.store.erasing import CONFIRMED_AFTER, Erasing, NotedErasure
+from connector.store.health import DAY, UNFINISHED, CompanyHealth, Freshness, LastRun
+from connector.store.opening import schema_state, upgrade
 from connector.store.outbox import ANSWER_LOST, WAITING
 from connector.store.planning import UNDOING
 from connector.store.refused import REFUSED
@@ -25,11 +36,15 @@ from connector.store.rows import (
     SentChange,
     StoredRecord,
 )
+from connector.store.schedules import ScheduleRow
 from connector.store.store import Store, open_store
+from connector.store.versions import SchemaState
 
 __all__ = [
-    "ANSWER_LOST", "CONFIRMED_AFTER", "REFUSED", "UNDOING", "WAITING", "ChangeState", "Conflict", "Decided",
-    "DecisionRow", "DefinitionRow", "Erasing", "Handoff", "Lease", "NotedErasure", "NoticeRow", "NoticeState",
-    "OutboxRow", "Passage", "PastRecord", "PersonRow", "ReceiptRow", "RemovalCounts", "Retried", "Run", "SentChange",
-    "Store", "StoredRecord", "open_store",
+    "ANSWER_LOST", "CONFIRMED_AFTER", "DAY", "HOLDS_SINCE", "QUIET_BEFORE", "REFUSED", "UNDOING", "UNFINISHED",
+    "WAITING", "Backfill", "BackfillState", "BackfillStream", "ChangeState", "CompanyHealth", "Conflict", "Decided",
+    "DecisionRow", "DefinitionRow", "Erasing", "Freshness", "Handoff", "HandoffMode", "LastRun", "Lease",
+    "NotedErasure", "NoticeRow", "NoticeState", "OutboxRow", "Passage", "PastRecord", "PersonRow", "ReceiptRow",
+    "RemovalCounts", "Retried", "Run", "ScheduleRow", "SchemaState", "SentChange", "Store", "StoredRecord",
+    "cursor_name", "open_store", "schema_state", "upgrade",
 ]

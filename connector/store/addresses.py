@@ -68,7 +68,8 @@ def forget_addresses(
     insert_rows(
         connection, erased_addresses, ("company", "crm", "digest", "erased_at"),
         [(company, crm, _digest(key, address), to_micros(at)) for address, at in erased_at.items()],
-        "ON CONFLICT (company, crm, digest) DO UPDATE SET erased_at = max(erased_at, excluded.erased_at)",
+        "ON CONFLICT (company, crm, digest) DO UPDATE SET erased_at = excluded.erased_at "
+        "WHERE excluded.erased_at > erased_addresses.erased_at",
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from connector.store.bulk import insert_rows
 from connector.store.database import Database
-from connector.store.instants import to_micros
+from connector.store.instants import hour_of, to_micros
 from connector.store.schema import calls
 
 _ADD = "ON CONFLICT (company, crm, hour) DO UPDATE SET calls = calls.calls + excluded.calls"
@@ -22,17 +22,13 @@ class CallsStore(Database):
         with self._changing() as connection:
             insert_rows(
                 connection, calls, ("company", "crm", "hour", "calls"),
-                [(company, crm, to_micros(_hour_of(at)), number)], _ADD,
+                [(company, crm, to_micros(hour_of(at)), number)], _ADD,
             )
 
     def read_calls(self, company: str, crm: str, since: datetime) -> list[tuple[datetime, int]]:
         """The hours since `since`, its own hour as a whole, each with its calls; oldest first, hours without none."""
         query = select(calls.c.hour, calls.c.calls).where(
-            calls.c.company == company, calls.c.crm == crm, calls.c.hour >= _hour_of(since),
+            calls.c.company == company, calls.c.crm == crm, calls.c.hour >= hour_of(since),
         ).order_by(calls.c.hour)
         with self._reading() as connection:
             return [(hour, number) for hour, number in connection.execute(query)]
-
-
-def _hour_of(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)

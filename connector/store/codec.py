@@ -71,6 +71,13 @@ def dump_payloads(records: Sequence[RawRecord]) -> tuple[Sequence[RawRecord], li
         return dump_payloads(fit)
 
 
+def fit_ids(records: Sequence[RawRecord]) -> Sequence[RawRecord]:
+    """These records with ids that every database holds and compares alike: NUL, which no CRM uses, becomes U+FFFD."""
+    if "\0" not in "".join([record.remote_id for record in records]):
+        return records
+    return [record._replace(remote_id=record.remote_id.replace("\0", "\ufffd")) for record in records]
+
+
 def load_json(text: str | bytes | None) -> Any:
     """The value that `dump_json` wrote; an empty dict for NULL."""
     return {} if text is None else orjson.loads(text)
@@ -138,6 +145,7 @@ def dump_decision(decision: Decision) -> str:
         "recycles": decision.recycles,
         "is_urgent": decision.is_urgent,
         "owners": [list(one) for one in decision.owners],
+        "held_at": _iso(decision.held_at),
     })
 
 
@@ -163,6 +171,7 @@ def load_decision(text: str) -> Decision:
         ),
         "followed_up_at": _instant(plain["followed_up_at"]),
         "owners": tuple(Ownership(*one)._replace(skipped=tuple(one[-1])) for one in plain["owners"]),
+        "held_at": _instant(plain.get("held_at")),    # of before there were backfills: not there
     })
 
 

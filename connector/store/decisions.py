@@ -30,10 +30,11 @@ from connector.store.stages import read_entries, replace_entries
 _HANDOFF = "handoff"
 _DECISION_COLUMNS = (
     "company", "person_id", "cycle", "kind", "decision", "definition", "points", "decided_at", "deadline_at", "run_id",
+    "event_at",
 )
 _PERSON_COLUMNS = (
     "company", "person_id", "cycle", "stage", "handed_off_at", "recycled_at", "qualified_at", "qualified_by",
-    "sent_back_at", "look_again_at", "score_points", "score", "definition", "scored_at", "summary", "dirty",
+    "sent_back_at", "held_at", "look_again_at", "score_points", "score", "definition", "scored_at", "summary", "dirty",
 )
 _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _PERSON_COLUMNS[2:]
@@ -41,7 +42,7 @@ _REPLACE_PERSON = "ON CONFLICT (company, person_id) DO UPDATE SET " + ", ".join(
 
 _STATE = (
     persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
-    persons.c.qualified_by, persons.c.sent_back_at,
+    persons.c.qualified_by, persons.c.sent_back_at, persons.c.held_at,
 )
 _CLEAN = "UPDATE persons SET dirty = 0, look_again_at = NULL WHERE company = ? AND person_id = ? AND dirty_version = ?"
 
@@ -189,9 +190,9 @@ class DecisionsStore(Database):
                 if is_whole:
                     notices += one.notices
                     assignments += one.assignments
-            insert_rows(
-                connection, decisions, _DECISION_COLUMNS, [_to_handoff_row(company, d, run_id) for d in handoffs],
-            )
+            former = _read_reasons(connection, company, [d.person_id for d in handoffs])
+            rows = [_to_handoff_row(company, d, run_id, former.get(d.person_id, set())) for d in handoffs]
+            insert_rows(connection, decisions, _DECISION_COLUMNS, rows)
             insert_rows(connection, persons, _PERSON_COLUMNS, person_rows, _REPLACE_PERSON)
             replace_entries(connection, company, entries)
             take_out_overtaken(connection, company, entries, at)
@@ -262,7 +263,7 @@ def _hands_off_now(decision: Decision, state: PersonState, handed_off: set[tuple
 def _to_state(row: Row[*tuple[Any, ...]]) -> PersonState:
     return PersonState(
         row.cycle, Stage(row.stage) if row.stage else None, row.handed_off_at, row.recycled_at, row.qualified_at,
-        row.qualified_by, row.sent_back_at,
+        row.qualified_by, row.sent_back_at, row.held_at,
     )
 
 
@@ -270,10 +271,35 @@ def _micros(at: datetime | None) -> int | None:
     return None if at is None else to_micros(at)
 
 
-def _to_handoff_row(company: str, decision: Decision, run_id: int) -> tuple[Any, ...]:
+def _read_reasons(connection: Connection, company: str, ids: Sequence[str]) -> dict[str, set[tuple[str, str]]]:
+    """Person id -> rule and evidence of each reason they had when they were judged last."""
+    if not ids:
+        return {}
+    query = select(persons.c.person_id, persons.c.score).where(
+        persons.c.company == company, persons.c.person_id.in_(each_of(ids)), persons.c.score.is_not(None),
+    )
+    return {
+        person_id: {(reason.rule_id, reason.evidence) for reason in load_score(score).reasons}
+        for person_id, score in connection.execute(query)
+    }
+
+
+def _event_at(decision: Decision, former: Collection[tuple[str, str]]) -> datetime | None:
+    """Return when the newest thing was done that gave points now and not before; None: nothing done made this."""
+    moments = (
+        reason.occurred_at for reason in decision.score.reasons
+        if reason.points > 0 and reason.occurred_at is not None and (reason.rule_id, reason.evidence) not in former
+    )
+    return max(moments, default=None)
+
+
+def _to_handoff_row(
+    company: str, decision: Decision, run_id: int, former: Collection[tuple[str, str]],
+) -> tuple[Any, ...]:
     return (
         company, decision.person_id, decision.cycle, _HANDOFF, dump_decision(decision), decision.score.definition,
         decision.score.total_points, to_micros(decision.decided_at), _micros(decision.deadline_at), run_id,
+        _micros(_event_at(decision, former)),
     )
 
 
@@ -284,6 +310,6 @@ def _to_person_row(
     return (
         company, decision.person_id, state.cycle, None if state.stage is None else state.stage.value,
         _micros(state.handed_off_at), _micros(state.recycled_at), _micros(state.qualified_at), state.qualified_by,
-        _micros(state.sent_back_at), _micros(decision.look_again_at), score.total_points, dump_score(score),
-        score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
+        _micros(state.sent_back_at), _micros(state.held_at), _micros(decision.look_again_at), score.total_points,
+        dump_score(score), score.definition, to_micros(score.as_of), dump_json(dict(summary)), dirty,
     )

@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, select, text, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from connector.core.nameless import only
 from connector.records import Change, ChangeKind, RecordKey, RemovalKind, Score
 from connector.store.accounts import forget_person_account_keys
 from connector.store.addresses import addresses_of, forget_addresses
-from connector.store.bulk import each_of, insert_rows, run_for_rows
+from connector.store.bulk import as_list, each_of, insert_rows, run_for_rows, run_text
 from connector.store.codec import (
     dump_change,
     dump_decision,
@@ -30,7 +30,7 @@ from connector.store.codec import (
     load_links,
     load_score,
 )
-from connector.store.database import Database
+from connector.store.database import Database, in_our_words
 from connector.store.firings import empty_firings
 from connector.store.instants import to_micros
 from connector.store.merging import follow_merges
@@ -65,11 +65,13 @@ _SET_FIGURES = f"UPDATE records SET payload = ?, links = NULL {_THIS_RECORD}"  #
 # Links are no index: whole tables are looked through, but for few erasures and outside of any transaction.
 _FIND_LINKED = """
     SELECT stream, remote_id FROM {table}
-    WHERE company = :company AND crm = :crm AND links IS NOT NULL AND EXISTS (
-        SELECT 1 FROM json_each(links) AS named, json_each(named.value) AS one
-        WHERE named.key || ':' || one.value IN (SELECT value FROM json_each(:names))
+    WHERE company = ? AND crm = ? AND links IS NOT NULL AND EXISTS (
+        SELECT 1 FROM {links} AS named, json_each(named.value) AS one
+        WHERE named.key || ':' || one.value IN (SELECT value FROM json_each(?))
     )
 """
+# PostgreSQL must be told that it is JSON, and reads no NUL out of it (see `postgresql`).
+_LINKS = {"sqlite": "json_each(links)", "postgresql": r"json_each(replace(links, '\u0000', '\ufffd')::json)"}
 _EMPTY_CHANGE = """
     UPDATE outbox SET change = ?, replacement = NULL, replacement_run_id = NULL, written = NULL, told = '',
         updated_at = CASE state WHEN ? THEN updated_at ELSE ? END, state = ?, reason = ?, next_attempt_at = NULL,
@@ -176,14 +178,13 @@ class ErasingStore(Database):
 
         Looks through all its records.
         """
-        bound = {
-            "company": company, "crm": crm, "names": dump_json([f"{name.stream}:{name.remote_id}" for name in names]),
-        }
+        wanted = [f"{name.stream}:{name.remote_id}" for name in names]
         with self._reading() as connection:
+            links, bound = _LINKS[connection.dialect.name], (company, crm, as_list(connection, wanted))
             return {
                 RecordKey(crm, row.stream, row.remote_id)
                 for table in (records_table.name, record_versions.name)
-                for row in connection.execute(text(_FIND_LINKED.format(table=table)), bound)
+                for row in run_text(connection, _FIND_LINKED.format(table=table, links=links), bound)
             }
 
     def find_made(self, company: str, crm: str, erasing: Erasing) -> list[tuple[str, ChangeKind, str]]:
@@ -267,8 +268,10 @@ class ErasingStore(Database):
         return len(gone)
 
     def _empty_log(self) -> None:
-        """Move the write-ahead log into the database and empty it, as far as nobody reads it."""
-        with self._translated(), self._engine.connect() as connection:
+        """Move SQLite's write-ahead log into the database and empty it, as far as nobody reads it."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with in_our_words(self._place), self._engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from connector.store.bulk import insert_rows
+from connector.store.bulk import insert_rows, run_text
 from connector.store.codec import dump_json
 from connector.store.database import Database
 from connector.store.rows import Lease
@@ -30,15 +30,15 @@ class HandedStore(Database):
     def note_evaluated(self, lease: Lease, crm: str, stream: str) -> None:
         """Lift the mark of the stream's page: what `save_page` handed on is evaluated and stored."""
         with self._writing(lease) as connection:
-            connection.exec_driver_sql(_LIFT, (lease.company, crm, stream))
+            run_text(connection, _LIFT, (lease.company, crm, stream))
 
     def take_back_handed(self, lease: Lease) -> None:
         """Have every record of the company that was handed on and not noted as evaluated become pending."""
         marked = select(handed_pages.c.company, handed_pages.c.crm, handed_pages.c.stream)
         with self._writing(lease) as connection:
             for place in connection.execute(marked.where(handed_pages.c.company == lease.company)).all():
-                connection.exec_driver_sql(_TAKE_BACK, tuple(place))
-                connection.exec_driver_sql(_LIFT, tuple(place))
+                run_text(connection, _TAKE_BACK, tuple(place))
+                run_text(connection, _LIFT, tuple(place))
 
 
 def mark_handed(connection: Connection, place: tuple[str, str, str], remote_ids: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def mark_handed(connection: Connection, place: tuple[str, str, str], remote_ids:
     Args:
         place: Company, CRM and stream.
     """
-    connection.exec_driver_sql(_TAKE_BACK, place)
+    run_text(connection, _TAKE_BACK, place)
     insert_rows(
         connection, handed_pages, ("company", "crm", "stream", "remote_ids"), [(*place, dump_json(remote_ids))],
         "ON CONFLICT (company, crm, stream) DO UPDATE SET remote_ids = excluded.remote_ids",

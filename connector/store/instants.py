@@ -29,6 +29,11 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def hour_of(at: datetime) -> datetime:
+    """The beginning of the hour that the instant is in."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
 class Instant(TypeDecorator[datetime]):
     """A column of instants: aware datetimes in Python, integer microseconds in the database."""
 

@@ -67,8 +67,19 @@ def join_state(connection: Connection, company: str, other: str, person_id: str)
         update(persons).where(persons.c.company == company, persons.c.person_id == person_id).values(
             cycle=state.cycle, stage=state.stage, handed_off_at=state.handed_off_at, recycled_at=state.recycled_at,
             qualified_at=state.qualified_at, qualified_by=state.qualified_by, sent_back_at=state.sent_back_at,
+            held_at=state.held_at,
         )
     )
+
+
+def join_hold(connection: Connection, company: str, other: str, person_id: str) -> None:
+    """Hold this person, in the caller's transaction, as long as a backfill holds the other one."""
+    one, two = _read_state(connection, company, person_id), _read_state(connection, company, other)
+    if two.held_at is not None:
+        connection.execute(
+            update(persons).where(persons.c.company == company, persons.c.person_id == person_id)
+            .values(held_at=_held_at(one, two))
+        )
 
 
 def follow_merges(connection: Connection, company: str, person_id: str) -> str:
@@ -85,7 +96,7 @@ def _merged_into(connection: Connection, company: str, person_id: str) -> str | 
 def _read_state(connection: Connection, company: str, person_id: str) -> PersonState:
     query = select(
         persons.c.cycle, persons.c.stage, persons.c.handed_off_at, persons.c.recycled_at, persons.c.qualified_at,
-        persons.c.qualified_by, persons.c.sent_back_at,
+        persons.c.qualified_by, persons.c.sent_back_at, persons.c.held_at,
     ).where(persons.c.company == company, persons.c.person_id == person_id)
     cycle, stage, *rest = connection.execute(query).one()
     return PersonState(cycle, Stage(stage) if stage else None, *rest)
@@ -99,8 +110,15 @@ def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
     recycled = [s.recycled_at for s in (winner, loser) if s.recycled_at and s.recycled_at > since]
     return PersonState(
         further.cycle, further.stage, handed_off_at, max(recycled, default=None),
-        further.qualified_at, further.qualified_by, further.sent_back_at,
+        further.qualified_at, further.qualified_by, further.sent_back_at, _held_at(winner, loser),
     )
+
+
+def _held_at(one: PersonState, other: PersonState) -> datetime | None:
+    """What a backfill held of either is held of both, unless sales knows one of them already."""
+    if one.handed_off_at is not None or other.handed_off_at is not None:
+        return None
+    return max((state.held_at for state in (one, other) if state.held_at is not None), default=None)
 
 
 def _move_decisions(connection: Connection, company: str, loser: str, winner: str) -> set[int]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from connector.store.bulk import each_of, run_for_rows
 from connector.store.firings import part_firings
-from connector.store.merging import SENT, follow_merges, join_state
+from connector.store.merging import SENT, follow_merges, join_hold, join_state
 from connector.store.notices import drop_baseless_notices
 from connector.store.planning import HANDOFF_KINDS, UNDOING, UNSENT
 from connector.store.receipts import part_receipts
@@ -38,9 +38,9 @@ def part_people(
     """Settle, in the caller's transaction, what was decided about records that are another person's now.
 
     Who gets a record in which a handoff stands, wholly or in part, or is being written, is as far in the cycles as whom
-    it was taken from. About any other record what is unsent is given up, and whose it is now is judged by their own
-    deeds. Call it when the keys are assigned and the merges followed: a record of who was merged away is still theirs
-    who go on.
+    it was taken from. Whom a backfill held is held still. About any other record what is unsent is given up, and whose
+    it is now is judged by their own deeds. Call it when the keys are assigned and the merges followed: a record of who
+    was merged away is still theirs who go on.
 
     Args:
         before: Key -> whose it was.
@@ -61,6 +61,8 @@ def part_people(
     if not parted:
         return
     part_receipts(connection, company, parted)
+    for former, now in sorted(set(parted.values())):
+        join_hold(connection, company, former, now)
     columns = (
         outbox.c.crm, outbox.c.idempotency_key, outbox.c.kind, outbox.c.person_id, outbox.c.record, outbox.c.state,
         outbox.c.written, outbox.c.replacement,

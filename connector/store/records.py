@@ -11,10 +11,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    LargeBinary,
     Select,
     and_,
-    cast,
     func,
     select,
     text,
@@ -24,8 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.records import RawRecord, RecordKey, RemovalKind
 from connector.store.addresses import keep_address_links, leave_out_erased
-from connector.store.bulk import each_of, insert_alike, insert_rows, run_for_rows
-from connector.store.codec import dump_json, dump_links, dump_payloads, dump_utf8, load_json, load_links
+from connector.store.bulk import AsUtf8, as_list, each_of, insert_alike, insert_rows, run_for_rows, run_text
+from connector.store.codec import dump_links, dump_payloads, dump_utf8, fit_ids, load_json, load_links
 from connector.store.database import Database
 from connector.store.handed import mark_handed
 from connector.store.instants import from_micros, to_micros
@@ -99,7 +97,8 @@ class RecordsStore(Database):
 
     def save_page(
         self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime, *,
-        keep_fields: Collection[str] = (), expects_new: bool = False, hands_on: bool = False,
+        keep_fields: Collection[str] = (), expects_new: bool = False, hands_on: bool = False, cursor_name: str = "",
+        keeps_newer: bool = False,
     ) -> SavedPage:
         """Keep one page and the cursor that is safe with it, both or neither.
 
@@ -117,11 +116,14 @@ class RecordsStore(Database):
                 where some are.
             hands_on: The caller evaluates at once what is returned as `handed_on` and then says `note_evaluated`;
                 until then the page as a whole is marked, and what a crash leaves of it becomes pending.
+            cursor_name: Keep the cursor under this name instead of the stream's, which then stays as it is.
+            keeps_newer: What the page tells may be older than what is stored: a record that is stored as of a later
+                change stays as it is.
         """
         with self._writing(lease) as connection:
             place = (lease.company, crm, stream)
             # Texts of sorted keys: equal texts are equal payloads.
-            records, payloads = dump_payloads(leave_out_erased(connection, lease.company, crm, records))
+            records, payloads = dump_payloads(leave_out_erased(connection, lease.company, crm, fit_ids(records)))
             page: dict[str, _Told] = {
                 record.remote_id: (record.remote_id, to_micros(record.modified_at), payload, dump_links(record.links))
                 for record, payload in zip(records, payloads)
@@ -135,6 +137,9 @@ class RecordsStore(Database):
                 told_late = {remote_id: page.pop(remote_id) for remote_id in late}
                 for remote_id in erased:
                     del page[remote_id]
+                if keeps_newer:
+                    for remote_id in _read_newer(connection, place, page):
+                        del page[remote_id], known[remote_id]
                 if keep_fields:
                     page |= {i: _with_kept(page[i], payload, keep_fields) for i, (payload, _) in known.items()}
                 new = sorted(page.keys() - known.keys())
@@ -162,7 +167,8 @@ class RecordsStore(Database):
             mark_pending(connection, place, [*fresh, *kept_late])
             keep_address_links(connection, place, [r for r in records if r.links and r.remote_id in page])
             insert_rows(
-                connection, cursors, ("company", "crm", "stream", "cursor", "saved_at"), [(*place, cursor, stamp)],
+                connection, cursors, ("company", "crm", "stream", "cursor", "saved_at"),
+                [(lease.company, crm, cursor_name or stream, cursor, stamp)],
                 "ON CONFLICT (company, crm, stream) "
                 "DO UPDATE SET cursor = excluded.cursor, saved_at = excluded.saved_at",
             )
@@ -261,7 +267,7 @@ def mark_pending(connection: Connection, place: tuple[str, str, str], remote_ids
         place: Company, CRM and stream.
     """
     if remote_ids:
-        connection.exec_driver_sql(_MARK_PENDING, (*place, dump_json(remote_ids)))
+        run_text(connection, _MARK_PENDING, (*place, as_list(connection, remote_ids)))
 
 
 def clear_pending(connection: Connection, company: str, keys: Iterable[RecordKey]) -> None:
@@ -270,7 +276,7 @@ def clear_pending(connection: Connection, company: str, keys: Iterable[RecordKey
     for key in keys:
         by_stream[key.crm, key.stream].append(key.remote_id)
     for stream, remote_ids in by_stream.items():
-        connection.exec_driver_sql(_CLEAR_PENDING, (company, *stream, dump_json(remote_ids)))
+        run_text(connection, _CLEAR_PENDING, (company, *stream, as_list(connection, remote_ids)))
 
 
 def forget_notes(connection: Connection, company: str, keys: Iterable[RecordKey]) -> None:
@@ -306,7 +312,7 @@ def _read_known(
     And what is left out of it: what is told of records from before their merge, and what was erased.
     """
     query = select(
-        records_table.c.remote_id, cast(records_table.c.payload, LargeBinary), records_table.c.links,
+        records_table.c.remote_id, AsUtf8(records_table.c.payload), records_table.c.links,
         records_table.c.removal,
         type_coerce(records_table.c.modified_at, Integer),
     ).where(_of_stream(*place), records_table.c.remote_id.in_(each_of(page)))
@@ -321,6 +327,14 @@ def _read_known(
         else:
             known[remote_id] = (payload, links)
     return known, late, erased
+
+
+def _read_newer(connection: Connection, place: tuple[str, str, str], page: Mapping[str, _Told]) -> list[str]:
+    """Which of the page's records are stored as of a later change than the page tells of; removals are changes."""
+    query = select(records_table.c.remote_id, type_coerce(records_table.c.modified_at, Integer)).where(
+        _of_stream(*place), records_table.c.remote_id.in_(each_of(page)),
+    )
+    return [remote_id for remote_id, modified_at in connection.execute(query) if modified_at > page[remote_id][1]]
 
 
 def _keep_late(

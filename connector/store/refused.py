@@ -57,7 +57,7 @@ class RefusedStore(Database):
                 for state in states:
                     query = select(outbox).where(
                         outbox.c.company == company, outbox.c.crm == crm, outbox.c.state == state,
-                    ).order_by(*SENDING_ORDER).limit(limit)
+                    ).order_by(*SENDING_ORDER).limit(None if limit < 0 else limit)
                     found += [to_outbox_row(row) for row in connection.execute(query)]
         return found
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 
 from connector.errors import LeaseHeldError, LeaseLostError, StoreError
-from connector.store.bulk import insert_rows
+from connector.store.bulk import insert_rows, run_text
 from connector.store.codec import dump_json, load_json
 from connector.store.database import Database, check_lease
+from connector.store.instants import to_micros
 from connector.store.rows import Lease, Run
 from connector.store.schema import company_state, leases, runs
 
@@ -65,20 +66,25 @@ class RunsStore(Database):
         Raises:
             LeaseHeldError: Somebody holds it now, the same holder included.
         """
+        mine = leases.c.company == company
         with self._changing() as connection:
-            row = connection.execute(select(leases).where(leases.c.company == company)).one_or_none()
-            if row is not None and row.holder not in (None, replacing) and row.expires_at > at:
+            # Of two who come first, one makes the row; both then wait for it, and the second finds it held.
+            insert_rows(
+                connection, leases, ("company", "token", "ttl_seconds", "acquired_at", "expires_at"),
+                [(company, 0, ttl_seconds, to_micros(at), to_micros(at))], "ON CONFLICT DO NOTHING",
+            )
+            row = connection.execute(select(leases).where(mine).with_for_update()).one()
+            if row.holder not in (None, replacing) and row.expires_at > at:
                 raise LeaseHeldError(
                     f"company {company}: {row.holder} is at work since {row.acquired_at:%Y-%m-%d %H:%M:%S} UTC",
                     holder=row.holder, held_since=row.acquired_at,
                     hint=f"wait until it ends; if it died, until {row.expires_at:%Y-%m-%d %H:%M:%S} UTC",
                 )
-            lease = Lease(company, holder, 1 if row is None else row.token + 1)
+            lease = Lease(company, holder, row.token + 1)
             values = lease._asdict() | {
                 "ttl_seconds": ttl_seconds, "acquired_at": at, "expires_at": at + timedelta(seconds=ttl_seconds),
             }
-            connection.execute(delete(leases).where(leases.c.company == company))
-            connection.execute(insert(leases).values(values))
+            connection.execute(update(leases).where(mine).values(values))
             return lease
 
     def renew_lease(self, lease: Lease, at: datetime) -> None:
@@ -105,7 +111,7 @@ class RunsStore(Database):
     def get_company_state(self, company: str) -> dict[str, str]:
         """The facts that `set_company_state` kept for this company, by name."""
         with self._reading() as connection:
-            return dict(connection.exec_driver_sql(_READ_STATE, (company,)).all())
+            return dict(run_text(connection, _READ_STATE, (company,)).all())
 
     def set_company_state(self, lease: Lease, **values: str) -> None:
         """Keep small facts about the company, such as the mapping's hash; others stay as they are."""

@@ -4,7 +4,7 @@ Every table but `runs` is keyed by company first, so that one company's rows lie
 microseconds (see `instants`), JSON is text written by `codec`, and rows that are read in key order are clustered
 on their key (WITHOUT ROWID on SQLite).
 
-A change here needs a new file in `migrations/versions` and its revision in `database.REVISIONS`; a test compares
+A change here needs a new file in `migrations/versions` and its revision in `versions.REVISIONS`; a test compares
 the two.
 """
 
@@ -26,6 +26,9 @@ from sqlalchemy import (
 
 from connector.store.instants import Instant
 
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by code point on every database: pages go on after the last id, and ranges of ids end at one."""
+
 METADATA = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -35,11 +38,11 @@ METADATA = MetaData(naming_convention={
 
 
 def _key(name: str) -> Column[str]:
-    return Column(name, Text, primary_key=True)
+    return Column(name, _TEXT, primary_key=True)
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+    return Column(name, _TEXT, nullable=False)
 
 
 def _count(name: str, default: int) -> Column[int]:
@@ -50,7 +53,7 @@ runs = Table(
     "runs", METADATA,
     Column("run_id", Integer, primary_key=True),
     _text("company"), _text("kind"), _text("status"),
-    Column("counts", Text),                                # JSON object; NULL while it runs
+    Column("counts", _TEXT),                                # JSON object; NULL while it runs
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
     Index(None, "company", "run_id"),
@@ -59,7 +62,7 @@ runs = Table(
 leases = Table(
     "leases", METADATA,
     _key("company"),
-    Column("holder", Text),                                # NULL: released; the row stays, so that tokens only grow
+    Column("holder", _TEXT),                                # NULL: released; the row stays, so that tokens only grow
     Column("token", Integer, nullable=False),
     Column("ttl_seconds", Float, nullable=False),
     Column("acquired_at", Instant, nullable=False),
@@ -92,12 +95,12 @@ records = Table(
     _key("company"), _key("crm"), _key("stream"), _key("remote_id"),
     Column("modified_at", Instant, nullable=False),        # as the CRM says
     _text("payload"),                                      # JSON object, keys sorted: equal texts are equal payloads
-    Column("links", Text),                                 # the same; NULL for none
+    Column("links", _TEXT),                                 # the same; NULL for none
     Column("first_seen_at", Instant, nullable=False),      # when we first read it
     Column("valid_from", Instant, nullable=False),         # when we read this version
     _count("version", 1),
-    Column("removal", Text),                               # `deleted`, `merged` or `erased`; NULL: its CRM has it
-    Column("removed_from", Text),                          # whose it was when it was removed: a person id
+    Column("removal", _TEXT),                               # `deleted`, `merged` or `erased`; NULL: its CRM has it
+    Column("removed_from", _TEXT),                          # whose it was when it was removed: a person id
 )
 Index(
     # `removal` is among the columns for the same reason as `dirty` below.
@@ -162,7 +165,7 @@ record_versions = Table(
     Column("version", Integer, primary_key=True),          # two changes may be read at one instant
     Column("modified_at", Instant, nullable=False),
     _text("payload"),
-    Column("links", Text),
+    Column("links", _TEXT),
     Column("valid_from", Instant, nullable=False),
     Column("valid_to", Instant, nullable=False),
     sqlite_with_rowid=False,
@@ -172,21 +175,22 @@ persons = Table(
     "persons", METADATA,
     _key("company"), _key("person_id"),
     _count("cycle", 1),
-    Column("stage", Text),                                 # as the CRMs had it when this cycle began
+    Column("stage", _TEXT),                                 # as the CRMs had it when this cycle began
     Column("dirty", SmallInteger, nullable=False, server_default=text("0")),
     _count("dirty_version", 0),                            # grows each time the person becomes dirty
     Column("handed_off_at", Instant),
     Column("recycled_at", Instant),
     Column("qualified_at", Instant),
-    Column("qualified_by", Text, nullable=False, server_default=text("''")),
+    Column("qualified_by", _TEXT, nullable=False, server_default=text("''")),
     Column("sent_back_at", Instant),                       # we sent them back to nurturing, in this cycle
+    Column("held_at", Instant),                            # the beginning of the backfill that holds them
     Column("look_again_at", Instant),                      # when time alone may change what is decided
     Column("score_points", Float),
-    Column("score", Text),
-    Column("definition", Text),
+    Column("score", _TEXT),
+    Column("definition", _TEXT),
     Column("scored_at", Instant),
-    Column("merged_into", Text),
-    Column("summary", Text),
+    Column("merged_into", _TEXT),
+    Column("summary", _TEXT),
     Index(None, "company", "merged_into"),
     Index(None, "company", "look_again_at"),
     sqlite_with_rowid=False,
@@ -195,6 +199,10 @@ Index(
     # `dirty` itself is among the columns: without it SQLite's planner prefers the clustered key.
     "ix_persons_dirty", persons.c.company, persons.c.dirty, persons.c.person_id,
     sqlite_where=text("dirty = 1"), postgresql_where=text("dirty = 1"),
+)
+Index(
+    "ix_persons_held", persons.c.company, persons.c.held_at, persons.c.person_id,
+    sqlite_where=text("held_at IS NOT NULL"), postgresql_where=text("held_at IS NOT NULL"),
 )
 
 person_keys = Table(
@@ -243,8 +251,8 @@ activities = Table(
     _text("source"),                                       # str(RecordKey) of the record that tells of it
     Column("recorded_at", Instant, nullable=False),
     Column("retracted_at", Instant),
-    Column("same_as", Text),                               # JSON array of its other names; NULL for none
-    Column("attributes", Text),                            # JSON of what rules may ask of it; NULL for nothing
+    Column("same_as", _TEXT),                               # JSON array of its other names; NULL for none
+    Column("attributes", _TEXT),                            # JSON of what rules may ask of it; NULL for nothing
     UniqueConstraint("company", "activity_id"),
     Index(None, "company", "source"),
     sqlite_with_rowid=False,
@@ -275,6 +283,7 @@ decisions = Table(
     Column("decided_at", Instant, nullable=False),
     Column("deadline_at", Instant),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("event_at", Instant),                           # of the activity that made it; NULL: none did
     sqlite_with_rowid=False,
 )
 
@@ -291,16 +300,16 @@ outbox = Table(
     _count("attempts", 0),
     Column("next_attempt_at", Instant),
     Column("not_before", Instant),                         # named by the CRM; a new run does not try sooner
-    Column("remote_id", Text, nullable=False, server_default=text("''")),
-    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("remote_id", _TEXT, nullable=False, server_default=text("''")),
+    Column("reason", _TEXT, nullable=False, server_default=text("''")),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
     Column("planned_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    Column("told", Text, nullable=False, server_default=text("''")),      # the CRM's own words
-    Column("remedy", Text, nullable=False, server_default=text("''")),
-    Column("replacement", Text),                           # a newer Change that waits until this one is answered
+    Column("told", _TEXT, nullable=False, server_default=text("''")),      # the CRM's own words
+    Column("remedy", _TEXT, nullable=False, server_default=text("''")),
+    Column("replacement", _TEXT),                           # a newer Change that waits until this one is answered
     Column("replacement_run_id", Integer),
-    Column("written", Text),                               # JSON: the fields last confirmed in the CRM
+    Column("written", _TEXT),                               # JSON: the fields last confirmed in the CRM
     Column("written_at", Instant),
     Index(None, "company", "state", "crm", "planned_at", "person_id", "priority"),
     Index(None, "company", "person_id"),
@@ -317,10 +326,10 @@ receipts = Table(
     _text("record"),                                       # str(RecordKey) of what was written to, or about
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
     _text("outcome"),
-    Column("remote_id", Text, nullable=False, server_default=text("''")),
-    Column("reason", Text, nullable=False, server_default=text("''")),
-    Column("before", Text),                                # JSON: the fields' values as they were; NULL for a creation
-    Column("after", Text),                                 # JSON: and as they were written
+    Column("remote_id", _TEXT, nullable=False, server_default=text("''")),
+    Column("reason", _TEXT, nullable=False, server_default=text("''")),
+    Column("before", _TEXT),                                # JSON: the fields' values as they were; NULL for a creation
+    Column("after", _TEXT),                                 # JSON: and as they were written
     Column("at", Instant, nullable=False),
     Index(None, "company", "run_id"),
     Index(None, "company", "person_id"),
@@ -363,7 +372,7 @@ notices = Table(
     Column("is_repeat", SmallInteger, nullable=False, server_default=text("0")),    # may have been told already
     _count("attempts", 0),
     Column("next_attempt_at", Instant),
-    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("reason", _TEXT, nullable=False, server_default=text("''")),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
     Column("planned_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -390,11 +399,54 @@ schedules = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("progressed_at", Instant),                      # the end of the last turn that got anywhere
-    Column("outcome", Text, nullable=False, server_default=text("''")),
-    Column("trouble", Text, nullable=False, server_default=text("''")),   # one line; no personal data
+    Column("outcome", _TEXT, nullable=False, server_default=text("''")),
+    Column("trouble", _TEXT, nullable=False, server_default=text("''")),   # one line; no personal data
     _count("failures", 0),                                 # turns in a row that got nowhere
     Column("alarmed_at", Instant),                         # since when it counts as stalled
     Column("alarm_told_at", Instant),                      # when that was told
     Index(None, "due_at"),
+    sqlite_with_rowid=False,
+)
+
+# How many of each company's turns ended how.
+turns = Table(
+    "turns", METADATA,
+    _key("company"), _key("outcome"),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Backfills, the open one among them. Where each of its streams goes on stands in `cursors`, as `STREAM/backfill`.
+backfills = Table(
+    "backfills", METADATA,
+    _key("company"),
+    Column("number", Integer, primary_key=True),           # from 1, in the order in which they began
+    _text("state"),                                        # reading, judging, writing; done, cancelled
+    _text("handoff"),                                      # none, plan, write
+    Column("since", Instant),                              # NULL: from the beginning
+    Column("started_at", Instant, nullable=False),
+    Column("worked_at", Instant, nullable=False),          # when its last part ended
+    Column("ended_at", Instant),
+    sqlite_with_rowid=False,
+)
+
+backfill_streams = Table(
+    "backfill_streams", METADATA,
+    _key("company"),
+    Column("number", Integer, primary_key=True),
+    _key("crm"), _key("stream"),
+    Column("is_whole", SmallInteger, nullable=False),      # 1: from its beginning, whatever `since` says
+    Column("expected_calls", Integer),                     # before it began; NULL: the CRM would not say
+    _count("calls", 0), _count("records", 0),              # so far
+    Column("ended_at", Instant),
+    sqlite_with_rowid=False,
+)
+
+# Of the calls in `calls`, those of backfills: they have a share of their own.
+backfill_calls = Table(
+    "backfill_calls", METADATA,
+    _key("company"), _key("crm"),
+    Column("hour", Instant, primary_key=True),             # its beginning
+    Column("calls", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -26,6 +26,7 @@ from connector.store import Store, open_store
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 MIRAI = load_mapping(Path(__file__).parents[2] / "mappings/mirai.toml")
+NORMALIZER = Normalizer(MIRAI)
 
 Arrival = tuple[str, RawRecord]
 """A CRM, and a record of it."""
@@ -107,14 +108,12 @@ class Life:
         return {(c.key, c.records) for c in found}
 
     def addresses(self) -> set[str]:
-        normalizer = Normalizer(MIRAI)
-        people = [(k, r) for k, r in self.arrived.items() if normalizer.is_people(k.crm, k.stream)]
-        return {f"email:{e}" for k, r in people for e in normalizer.contact(k, NOW, r.payload).emails}
+        people = [(k, r) for k, r in self.arrived.items() if NORMALIZER.is_people(k.crm, k.stream)]
+        return {f"email:{e}" for k, r in people for e in NORMALIZER.contact(k, NOW, r.payload).emails}
 
     def assert_is_as_at_once(self) -> None:
         """Compare with resolving all records together; of former addresses it cannot know."""
-        normalizer = Normalizer(MIRAI)
-        resolution = resolve([normalizer.contact(k, NOW, r.payload) for k, r in self.arrived.items()], {})
+        resolution = resolve([NORMALIZER.contact(k, NOW, r.payload) for k, r in self.arrived.items()], {})
         living = self.addresses()
         found = {frozenset(k for k in own if k in living or "@" not in k) for own in self.people().values()}
         assert found == set(resolution.keys.values())

@@ -52,7 +52,16 @@ def test_a_run_after_changes_judges_the_changed_and_an_idle_one_nobody(urls, tmp
     assert pair.idle.requests < pair.changed.requests
 
 
-def test_the_engine_and_hand_written_sql_agree_on_every_reason(tmp_path: Path):
+def test_the_engine_and_hand_written_sql_agree_on_every_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    in_a_process = scoring_benchmark._run
+
+    def run(name: str, folder: Path, *figures: int):
+        # A process of its own keeps the peaks apart: eight starts for figures that nobody reads here. One is made.
+        if name == "write":
+            return in_a_process(name, folder, *figures)
+        return scoring_benchmark.RUNS[name](folder, *map(str, figures))
+
+    monkeypatch.setattr(scoring_benchmark, "_run", run)
     told = "\n".join(scoring_benchmark.compare(tmp_path, people=3_000, activities=30_000, rounds=1))
     assert "the same points for everybody, and the same 2" in told
     for figure in ("totals: ", "reasons: ", "100 people among them", "one person", "2,000 people", "in the ledger"):

@@ -13,11 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "command", [
-        ("tests.harness.crash_points", "--scenario", "handoff", "--sample", "1", "--seed", "5"),
-        ("tests.harness.crash_points", "--scenario", "undo", "--sample", "1", "--seed", "5"),
+        ("tests.harness.crash_points", "--scenario", "handoff", "undo", "--sample", "1", "--seed", "5"),
         ("tests.harness.schedules", "--only", "15"),
     ],
-    ids=["deaths between decision and receipt", "a death while a run is undone", "a random day"],
+    ids=["a death between decision and receipt and one while a run is undone", "a random day"],
 )
 def test_nothing_is_twice_or_lost_after(command):
     ended = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=110)

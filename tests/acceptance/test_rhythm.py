@@ -1,8 +1,11 @@
-"""What seldom changes is asked seldom: within its freshness not at all, on its first load and on demand always."""
+"""What seldom changes is asked seldom: within its freshness not at all, on its first load and on demand always.
+
+And what has no news without the news of others is asked with theirs, and once in a stated time all the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,3 +86,172 @@ def test_a_clock_that_was_set_back_makes_nothing_fresh(player: Player, open_mira
         sync(company)
     with open_mirai() as company:
         assert not owners_of(sync(company)).is_fresh
+
+
+# Quiet streams -----------------------------------------------------------------------------------------
+
+QUARTER = timedelta(minutes=15)
+A_CALL = {"hs_call_title": "ご挨拶", "hs_call_status": "COMPLETED", "hs_call_body": ""}
+
+
+class Life:
+    """A company whose runs come every quarter of an hour, by its own clock and the CRMs'."""
+
+    def __init__(self, player: Player, open_mirai: Open) -> None:
+        self.player = player
+        self._open = open_mirai
+        self._later = timedelta(0)
+
+    def run(self, **how: Any) -> dict[tuple[str, str], Any]:
+        """Let a quarter of an hour pass, run, and return the counts of each stream."""
+        self._later += QUARTER
+        self.player.advance(QUARTER.total_seconds())
+        with self._open(later=self._later) as company:
+            return {(c.crm, c.stream): c for c in sync(company, **how).pulled}
+
+    def settle(self) -> dict[tuple[str, str], Any]:
+        """Load, run until a run asks only what is asked always, and return the counts of that one."""
+        while len(self.asked(counts := self.run())) > 7:
+            pass
+        return counts
+
+    def asked(self, counts: dict[tuple[str, str], Any]) -> set[tuple[str, str]]:
+        return {stream for stream, count in counts.items() if not count.is_fresh}
+
+    def sent(self, crm: str) -> list[str]:
+        return [f"{r['method']} {r['path']}" for r in self.player.requests(crm)]
+
+    def log_call(self, contact_id: str) -> None:
+        self.player.hubspot("POST", "/crm/v3/objects/calls", {
+            "properties": A_CALL | {"hs_timestamp": datetime.now(UTC).isoformat()},
+            "associations": [{"to": {"id": contact_id}, "types": [
+                {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 194},
+            ]}],
+        })
+
+    def runs_until(self, crm: str, stream: str) -> int:
+        """Return in how many runs a stream has news, or may have: at most a day's."""
+        return next(n for n in range(1, 97) if (c := self.run()[crm, stream]).new + c.changed)
+
+
+@pytest.fixture
+def life(player: Player, open_mirai: Open) -> Life:
+    return Life(player, open_mirai)
+
+
+@pytest.fixture
+def switched(player: Player) -> Iterator[Callable[..., None]]:
+    """Set a switch of the sandbox HubSpot for the length of the test."""
+    changed: list[str] = []
+
+    def switch(name: str) -> None:
+        changed.append(name)
+        player.control("hubspot", "switches", **{name: False})
+
+    yield switch
+    for name in changed:
+        player.control("hubspot", "switches", **{name: True})
+
+
+def test_an_idle_run_asks_who_is_there_and_what_they_did_in_three_calls_and_logs_in_no_more(life: Life) -> None:
+    life.player.contact("ken@asahi.example")
+    life.player.lead("aoi@midori.example")
+    life.settle()
+    before = {crm: len(life.sent(crm)) for crm in life.player.urls}
+
+    counts = life.settle()
+
+    assert life.asked(counts) == {
+        ("hubspot", "contacts"), ("hubspot", "event_participations"), ("salesforce", "leads"),
+        ("salesforce", "contacts"), ("salesforce", "campaign_members"), ("salesforce", "tasks"),
+        ("salesforce", "events"),
+    }
+    new = {crm: [line.partition("/")[2] for line in life.sent(crm)[before[crm]:]] for crm in before}
+    assert new["hubspot"][-2:] == ["crm/objects/2026-09/contacts/search", "marketing/marketing-events/2026-09"]
+    assert new["salesforce"][-1:] == ["services/data/v67.0/composite"]
+    assert not [path for path in new["salesforce"] if "token" in path]
+    assert not any(count.is_fresh for count in life.run(ask_all=True).values())
+
+
+def test_an_activity_comes_with_the_run_that_sees_its_contact_moved(life: Life) -> None:
+    contact = life.player.contact("ken@asahi.example")
+    life.settle()
+    life.log_call(contact)
+
+    assert life.runs_until("hubspot", "calls") == 1
+
+
+def test_a_form_comes_with_the_run_that_sees_its_contact_moved(life: Life) -> None:
+    life.player.contact("ken@asahi.example")
+    life.player.download_in_hubspot("ken@asahi.example")
+    life.settle()
+    life.player.download_in_hubspot("ken@asahi.example")
+
+    assert life.runs_until("hubspot", "form_submissions") == 1
+
+
+@pytest.mark.parametrize(("switch", "stream", "hours"), [
+    ("activity_moves_contact", "calls", 1), ("counters_move_contact", "form_submissions", 6),
+])
+def test_where_it_moves_no_contact_it_comes_within_the_stated_time(
+    life: Life, switched: Callable[..., None], switch: str, stream: str, hours: int,
+) -> None:
+    contact = life.player.contact("ken@asahi.example")
+    life.player.download_in_hubspot("ken@asahi.example")
+    life.settle()
+    switched(switch)
+    if stream == "calls":
+        life.log_call(contact)
+    else:
+        life.player.download_in_hubspot("ken@asahi.example")
+
+    assert 1 < life.runs_until("hubspot", stream) <= hours * 4
+
+
+def test_news_that_a_dying_run_heard_and_did_not_follow_are_followed_by_the_next(life: Life) -> None:
+    contact = life.player.contact("ken@asahi.example")
+    life.settle()
+    life.log_call(contact)
+    life.player.control("hubspot", "faults", match="calls/search", status=403, times=1)
+
+    refused = life.run()["hubspot", "calls"]
+    counts = life.run()
+
+    assert refused.error
+    assert (counts["hubspot", "contacts"].new, counts["hubspot", "contacts"].changed) == (0, 0)
+    assert counts["hubspot", "calls"].new == 1
+
+
+def test_while_contacts_cannot_be_read_nothing_counts_as_quiet(life: Life) -> None:
+    life.player.contact("ken@asahi.example")
+    life.settle()
+    life.player.control("hubspot", "faults", match="contacts/search", status=403, times=1)
+
+    counts = life.run()
+
+    assert counts["hubspot", "contacts"].error
+    assert not counts["hubspot", "calls"].is_fresh
+    assert not counts["hubspot", "deals"].is_fresh
+
+
+def test_what_refines_somebody_in_salesforce_comes_within_three_hours_and_with_their_own_news(life: Life) -> None:
+    lead = life.player.lead("aoi@midori.example")
+    life.player.download_in_salesforce(lead)
+    life.settle()
+    campaign = life.player.records("salesforce", "Campaign")[0]["Id"]
+    life.player.salesforce("PATCH", f"sobjects/Campaign/{campaign}", {"Name": "資料ダウンロード：改訂版"})
+
+    assert life.runs_until("salesforce", "campaign_members") <= 12
+
+    life.settle()
+    life.player.set_lead(lead, Title="課長")
+    counts = life.run()
+    assert not any(counts["salesforce", one].is_fresh for one in ("lead_history", "opportunity_contact_roles"))
+
+
+def test_a_stream_in_which_there_never_was_anything_is_quiet_too(life: Life) -> None:
+    life.player.contact("ken@asahi.example")
+    counts = life.settle()
+
+    assert counts["hubspot", "meetings"].is_fresh
+    assert counts["salesforce", "opportunity_contact_roles"].is_fresh

@@ -166,6 +166,20 @@ def test_a_refresh_token_that_is_exchanged_is_used_from_then_on_and_never_logged
         assert secret not in caplog.text
 
 
+def test_the_next_run_of_the_same_process_goes_on_with_the_token_and_with_the_exchanged_refresh_token(
+    account: Account,
+) -> None:
+    account.switches.rotates_refresh_tokens = True
+    ids = account.contacts(1)
+    Shelf().pull(with_oauth(account), "owners", "email")
+    with account.requests() as made:
+        Shelf().pull(with_oauth(account), "owners", "email")
+    assert not [one for one in made if TOKEN_PATH in one["path"]]
+    control(account, "credentials", expire=True)
+
+    assert Shelf().pull(with_oauth(account), "contacts", "email").handed == ids
+
+
 def test_a_lost_answer_of_the_token_endpoint_is_asked_for_again(account: Account) -> None:
     ids = account.contacts(1)
     account.fault(match=TOKEN_PATH, status=503)

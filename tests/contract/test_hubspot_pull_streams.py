@@ -485,7 +485,7 @@ def test_any_pages_cursor_restarts_the_page_views_without_loss(account: Account,
 # Form submissions ---------------------------------------------------------------------------------------
 
 
-def test_quiet_forms_cost_one_request_together_and_each_is_asked_once_an_hour(account: Account) -> None:
+def test_quiet_forms_cost_one_request_together_and_each_is_asked_once_in_six_hours(account: Account) -> None:
     sites = [Site(account) for _ in range(4)]
     for number, site in enumerate(sites):
         site.sign_up(f"early{number}")
@@ -494,7 +494,7 @@ def test_quiet_forms_cost_one_request_together_and_each_is_asked_once_an_hour(ac
     shelf = Shelf().pull(adapter, "form_submissions", "email")
     cost = []
     for _ in range(7):
-        account.wait(601)
+        account.wait(3_600)
         with account.requests() as made:
             shelf.pull(adapter, "form_submissions", "email")
         cost.append(len(made))
@@ -502,7 +502,7 @@ def test_quiet_forms_cost_one_request_together_and_each_is_asked_once_an_hour(ac
     assert cost == [1, 1, 1, 1, 1, 1 + 1 + 4, 1]
 
 
-def test_a_submission_that_search_shows_late_is_found_and_one_without_a_contact_within_the_hour(
+def test_a_submission_that_search_shows_late_is_found_and_one_without_a_contact_within_six_hours(
     account: Account,
 ) -> None:
     site, adapter = Site(account), account.adapter()
@@ -519,7 +519,7 @@ def test_a_submission_that_search_shows_late_is_found_and_one_without_a_contact_
     account.switches.index_lag_seconds = 1_000_000.0      # a contact that search never shows
     account.wait(601)
     site.sign_up("never")
-    account.wait(3600)
+    account.wait(21_600)
 
     shelf.pull(adapter, "form_submissions", "email")
 

@@ -250,6 +250,19 @@ def test_logging_an_activity_moves_the_contact_where_the_switch_says_so(portal: 
     assert (portal.value(contact, "notes_last_contacted") is not None) == moves
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_what_hubspot_counts_moves_the_contact_where_the_switch_says_so(portal: Portal, moves: bool) -> None:
+    portal.app.switches.counters_move_contact = moves
+    contact = portal.contact("a@x.example")
+    before = portal.value(contact, "lastmodifieddate")
+    portal.app.clock.advance(timedelta(hours=1))
+    portal.control("email_events", events=[{"type": "CLICK", "recipient": "a@x.example", "campaign": "News"}])
+    assert portal.value(contact, "hs_email_click") == "1"
+    assert (portal.value(contact, "lastmodifieddate") != before) == moves
+    portal.contacts.update(contact, {"properties": {"jobtitle": "部長"}})
+    assert portal.value(contact, "lastmodifieddate") != before
+
+
 @pytest.mark.parametrize("uneven", [False, True])
 def test_an_uneven_lag_lets_records_appear_behind_others_that_were_written_later(portal: Portal, uneven: bool) -> None:
     portal.app.switches.index_lag_seconds, portal.app.switches.index_lag_is_uneven = 300.0, uneven

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from salesforce_bench import ACCOUNT, Org, connection, ids_of, now, open_adapter, pull
 
+from connector.adapter_kit.tokens import GRANTED, REFRESH_TOKENS
 from connector.adapters.salesforce import build
 from connector.adapters.salesforce.adapter import SalesforceAdapter
 from connector.errors import AuthError, ConfigError
@@ -138,11 +139,33 @@ def test_a_replaced_refresh_token_is_used_and_warned_of_without_showing_it(
     assert len(warnings) == 2
     assert "rotation" in warnings[0]
     assert not any("refresh-sandbox" in r.getMessage() for r in caplog.records)
-    again = by_refresh_token(org)
-    with pytest.raises(AuthError):     # what the configuration holds has ended
-        again.check()
     adapter.close()
+    org.control("POST", "sessions", {"action": "end"})
+    again = by_refresh_token(org)      # the next run of the same process
+    assert again.check().account
     again.close()
+    GRANTED.clear()
+    REFRESH_TOKENS.clear()
+    in_a_new_process = by_refresh_token(org)
+    with pytest.raises(AuthError):     # what the configuration holds has ended
+        in_a_new_process.check()
+    in_a_new_process.close()
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_session_serves_the_next_run_of_the_same_process_and_no_other_credential(org: Org, opener: Opener) -> None:
+    first = opener(org)
+    first.check()
+    first.close()
+    before = org.mark()
+    again = opener(org)
+    again.check()
+    again.close()
+    assert tokens(org, before) == 0
+    other = build(connection(org.url, client_secret=SecretStr("wrong")), now=now)
+    with pytest.raises(AuthError):
+        other.check()
+    other.close()
 
 
 def test_a_refresh_token_needs_no_secret_where_the_app_demands_none(org: Org) -> None:

@@ -200,11 +200,11 @@ def test_a_job_that_takes_its_time_is_waited_for(org: Org, bulky: SalesforceAdap
 
 
 def test_a_job_that_outlasts_our_patience_is_gone_on_with_by_the_next_run(
-    org: Org, bulky: SalesforceAdapter, monkeypatch: pytest.MonkeyPatch,
+    org: Org, bulky: SalesforceAdapter,
 ) -> None:
     made = fill(org)
     org.switch(bulk_delay_seconds=600.0)
-    monkeypatch.setattr(bulk, "PATIENCE_SECONDS", 0.05)
+    bulky.patience_seconds = 0.05
     walk = bulky.pull(LEADS, None)
     page = next(walk)
     assert page.records == ()

@@ -95,10 +95,14 @@ def _prepare_deaths(name: str, undisturbed: dict[str, Any], urls: dict[str, str]
     return functools.partial(Deaths(name, urls, folder).wrong_after, undisturbed)
 
 
-def record(name: str) -> Recording:
-    """Return what an undisturbed run of the scenario ran and left."""
-    with served() as urls, tempfile.TemporaryDirectory() as folder:
-        return Deaths(name, urls, Path(folder)).record()
+def record(names: Sequence[str]) -> dict[str, Recording]:
+    """Return what an undisturbed run of each scenario ran and left."""
+    recorded = {}
+    with served() as urls:
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder:
+                recorded[name] = Deaths(name, urls, Path(folder)).record()
+    return recorded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
     began, done, bad = time.monotonic(), 0, 0
-    for name in options.scenario:
-        recorded = record(name)
+    for name, recorded in record(options.scenario).items():
         points = options.at or (recorded.lines if options.each_line else recorded.classes)
         if 0 < options.sample < len(points):
             points = random.Random(options.seed).sample(points, options.sample)

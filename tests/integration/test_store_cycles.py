@@ -6,12 +6,12 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_samples import COMPANY, NOW, change, decision, later
 
 from connector.records import ChangeKind, Outcome, Receipt, Stage
-from connector.store import ChangeState, open_store
+from connector.store import ChangeState
 
 HANDOFF = (ChangeKind.STAGE, ChangeKind.LEAD, ChangeKind.TASK, ChangeKind.NOTE)
 ONCE = tuple(kind for kind in ChangeKind if kind not in (ChangeKind.STAGE, ChangeKind.SCORE, ChangeKind.RESTORE))
@@ -111,18 +111,17 @@ def test_what_is_written_once_is_planned_once(store, lease, run_id, kind):
         assert claim(store, lease, later(hours=1)) == []
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+@pytest.fixture
+def shared(store):
     """One store for all examples, each with a company of its own."""
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('s')}/mql.db") as store:
-        yield store, (f"c{number}" for number in count())
+    return store, (f"c{number}" for number in count())
 
 
 @given(
     people=st.lists(st.sets(st.sampled_from(ChangeKind), min_size=1), min_size=1, max_size=6),
     limit=st.integers(1, 12),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_everything_is_claimed_once_and_nobody_is_torn_apart(shared, people, limit):
     store, companies = shared
     company = next(companies)

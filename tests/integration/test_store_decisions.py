@@ -325,11 +325,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_run_killed_between_claim_and_receipt_leaves_its_changes_to_be_looked_up(tmp_path):
-    url = f"sqlite:///{tmp_path}/mql.db"
-    script = KILLED.format(tests=str(Path(__file__).parent), url=url)
+def test_a_run_killed_between_claim_and_receipt_leaves_its_changes_to_be_looked_up(store_url):
+    script = KILLED.format(tests=str(Path(__file__).parent), url=store_url)
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
-    with open_store(url) as store:
+    with open_store(store_url) as store:
         lease = store.acquire_lease(COMPANY, "run-2", later(minutes=2), 60)
         assert store.claim_changes(lease, "hubspot", 10, later(minutes=2)) == []
         assert store.read_sending(COMPANY, "hubspot") == [(change("p1", ChangeKind.TASK), NOW)]

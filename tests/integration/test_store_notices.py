@@ -7,12 +7,14 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import update
 from store_samples import COMPANY, NOW, change, decision, key, later
 
 from connector.errors import LeaseLostError
 from connector.records import ChangeKind, Notice, Recipient
 from connector.store import Erasing, Lease, NoticeRow, NoticeState, Store
 from connector.store.notices import INTERRUPTED, LONGEST_NEWS, insert_notices, move_notices
+from connector.store.schema import notices
 
 CHANNEL = Recipient("channel:1")
 KEN = Recipient("owner", "ken@mirai.example")
@@ -158,9 +160,8 @@ def test_what_two_who_are_one_were_to_be_told_is_told_once(
         plan(store, run_id, *planned)
         if state in ("sending", "sent"):
             with store._changing() as connection:      # so that each is claimed alone
-                connection.exec_driver_sql(
-                    "UPDATE notices SET recipient_kind = ? WHERE person_id = ?", (to.kind, person_id),
-                )
+                mine = notices.c.person_id == person_id
+                connection.execute(update(notices).where(mine).values(recipient_kind=to.kind))
             rows = claim(store, lease, to)
             if state == "sent":
                 store.answer_notices(lease, rows, NOW)

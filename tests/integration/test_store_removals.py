@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from sqlalchemy import select
 from store_samples import COMPANY, NOW, change, decision, key, later, visit
 
 from connector.core.merged import MergedRecords
@@ -14,6 +15,7 @@ from connector.records import ChangeKind, Outcome, RawRecord, Receipt, RecordKey
 from connector.store import Erasing, RemovalCounts, open_store
 from connector.store.planning import WITHDRAWN
 from connector.store.rows import ChangeState
+from connector.store.schema import erased_addresses
 
 EMAIL = "kept.by.nobody@asahi.example"
 NAME = "消えた太郎"
@@ -490,7 +492,7 @@ def found_in(folder):
     return [file.name for file in folder.iterdir() for text in texts if text in file.read_bytes()]
 
 
-def test_the_digest_of_an_address_needs_a_key_of_the_stores_own(store, lease, tmp_path):
+def test_the_digest_of_an_address_needs_a_key_of_the_stores_own(store, lease):
     digests = []
     for company in (COMPANY, "other"):
         held = lease if company == COMPANY else store.acquire_lease(company, "run-1", NOW, 60)
@@ -498,9 +500,8 @@ def test_the_digest_of_an_address_needs_a_key_of_the_stores_own(store, lease, tm
         store.save_removals(held, "hubspot", [gone("1", RemovalKind.ERASED)], NOW)
         store.erase(held, "hubspot", erasing("1", emptied=()), NOW)
         with store._engine.connect() as connection:
-            digests += connection.exec_driver_sql(
-                "SELECT digest FROM erased_addresses WHERE company = ?", (company,),
-            ).scalars()
+            kept = erased_addresses.c
+            digests += connection.execute(select(kept.digest).where(kept.company == company)).scalars()
     assert len(set(digests)) == 2
     assert {len(digest) for digest in digests} == {64}
 

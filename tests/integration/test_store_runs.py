@@ -6,12 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 from store_samples import COMPANY, NOW, decision, key, later, raw, visit
 
 from connector.errors import LeaseHeldError, LeaseLostError, StoreError
 from connector.records import Outcome, Receipt
-from connector.store import Store, open_store
+from connector.store import Store
 from connector.store.rows import Lease
+from connector.store.schema import METADATA
 
 
 def test_runs_are_told_newest_first_per_company(store):
@@ -85,25 +87,24 @@ WRITES: dict[str, Callable[[Store, Lease], object]] = {
 
 @pytest.mark.parametrize("lost_by", ["takeover", "release"])
 @pytest.mark.parametrize("write", WRITES)
-def test_who_lost_the_lease_writes_nothing(tmp_path, write, lost_by):
-    path = tmp_path / "mql.db"
-    with open_store(f"sqlite:///{path}") as store:
-        store.start_run(COMPANY, "sync", NOW)
-        old = store.acquire_lease(COMPANY, "run-1", NOW, 60)
-        store.save_page(old, "hubspot", "contacts", [raw("1")], "c1", NOW)
-        if lost_by == "release":
-            store.release_lease(old)
-        else:
-            store.acquire_lease(COMPANY, "run-2", later(minutes=2), 60)
+def test_who_lost_the_lease_writes_nothing(store, write, lost_by):
+    store.start_run(COMPANY, "sync", NOW)
+    old = store.acquire_lease(COMPANY, "run-1", NOW, 60)
+    store.save_page(old, "hubspot", "contacts", [raw("1")], "c1", NOW)
+    if lost_by == "release":
+        store.release_lease(old)
+    else:
+        store.acquire_lease(COMPANY, "run-2", later(minutes=2), 60)
 
-        def dump():
-            with store._engine.connect() as connection:
-                return list(connection.connection.driver_connection.iterdump())
+    def dump():
+        with store._reading() as connection:
+            tables = METADATA.sorted_tables
+            return {table.name: sorted(connection.execute(select(table)).all(), key=repr) for table in tables}
 
-        before = dump()
-        with pytest.raises(LeaseLostError, match="run-1 no longer holds the lease"):
-            WRITES[write](store, old)
-        assert dump() == before
+    before = dump()
+    with pytest.raises(LeaseLostError, match="run-1 no longer holds the lease"):
+        WRITES[write](store, old)
+    assert dump() == before
 
 
 def test_threads_may_share_one_store(store):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from connector.adapter_kit.protocol import (
     AccountCheck,
+    Beginning,
     Cursor,
     FieldInfo,
     FieldSpec,
@@ -34,6 +36,7 @@ class HubSpotAdapter:
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = 0.0    # `mql_key` is unique: HubSpot itself refuses a second one
     largest_write = LARGEST_WRITE
+    patience_seconds = 0.0     # HubSpot does nothing that a pull would wait for
 
     def __init__(self, client: Client, *, time_zone: str = "UTC", sizes: PageSizes | None = None) -> None:
         """Take over the client; `close` closes it. Raises ConfigError for an unknown time zone."""
@@ -61,6 +64,10 @@ class HubSpotAdapter:
     def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
         """Yield what changed since the cursor, everything when it is None."""
         return self._reader.pull(request, cursor)
+
+    def beginning(self, request: StreamRequest, since: datetime | None, known: Cursor | None) -> Beginning:
+        """Return where a reading of what is there since a moment begins; how: `Reader.beginning`."""
+        return self._reader.beginning(request, since, known)
 
     def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
         """Do nothing: HubSpot answers one question with one request."""

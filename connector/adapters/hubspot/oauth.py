@@ -6,17 +6,17 @@ Source: https://developers.hubspot.com/docs/api-reference/latest/authentication/
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from connector.adapter_kit.tokens import Granted, TokenKeeper
+from connector.adapter_kit.tokens import REFRESH_TOKENS, Granted, TokenKeeper, credential_name
 from connector.adapters.hubspot import Connection
 from connector.adapters.hubspot.answers import CRM
 from connector.errors import ApiChangedError, ConfigError
+from connector.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 TOKEN_PATH = "/oauth/2026-03/token"  # noqa: S105 - an address
 """The newest dated address of the token endpoint: 2026-09 brought none of its own.
@@ -46,18 +46,23 @@ def open_tokens(connection: Connection, ask: AskForToken, *, now: Callable[[], d
     if connection.auth == "service_key":
         granted = Granted(_secret(connection, "token"))
         return TokenKeeper(lambda: granted, now=now)
-    return TokenKeeper(_RefreshGrant(connection, ask, now).fetch, now=now)
+    credential = credential_name(CRM, connection.base_url, *(_secret(connection, name) for name in _NEEDED["oauth"]))
+    return TokenKeeper(_RefreshGrant(connection, ask, now, credential).fetch, now=now, kept_as=credential)
 
 
 class _RefreshGrant:
     """Buys access tokens; remembers a refresh token that was exchanged for another, for as long as we run."""
 
-    def __init__(self, connection: Connection, ask: AskForToken, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connection: Connection, ask: AskForToken, now: Callable[[], datetime], credential: str,
+    ) -> None:
         self._ask = ask
         self._now = now
+        self._credential = credential
         self._form = {"grant_type": "refresh_token"} | {name: _secret(connection, name) for name in _NEEDED["oauth"]}
 
     def fetch(self) -> Granted[str]:
+        self._form["refresh_token"] = REFRESH_TOKENS.get(self._credential) or self._form["refresh_token"]
         answer = self._ask(self._form)
         try:
             token, life_seconds = str(answer["access_token"]), float(answer["expires_in"])
@@ -67,10 +72,10 @@ class _RefreshGrant:
             ) from None
         renewed = answer.get("refresh_token")
         if isinstance(renewed, str) and renewed and renewed != self._form["refresh_token"]:
-            self._form["refresh_token"] = renewed
+            REFRESH_TOKENS.put(self._credential, renewed)
             log.warning(
-                "hubspot gave another refresh token than the one in the settings: it is used until this process ends; "
-                "install the app again if the old one is refused then"
+                "another refresh token was given than the one in the settings", crm=CRM,
+                remedy="it is used until this process ends; install the app again if the old one is refused then",
             )
         return Granted(token, self._now() + timedelta(seconds=life_seconds))
 

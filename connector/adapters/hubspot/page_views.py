@@ -51,6 +51,21 @@ def pull_page_views(client: Client, request: StreamRequest, cursor: Cursor | Non
     yield from _PageViewReader(client, request, load(cursor, PageViews) if cursor else PageViews(), sizes).pull()
 
 
+def begin_page_views(known: Cursor | None, since: datetime | None) -> Cursor | None:
+    """Return where a reading of the views since a moment begins; None for the beginning of an account never read.
+
+    It reads from where the pulls read: a view in event analytics and one in its contact's counter would count twice.
+    """
+    before = load(known, PageViews) if known else PageViews()
+    if since is None and not before.mode:
+        return None
+    from_ms = 0 if since is None else ms_of(since)
+    return save(PageViews(
+        mode=before.mode, from_ms=before.from_ms, tried_ms=before.tried_ms, seen_ms=max(0, from_ms - 1),
+        since_ms=from_ms + OVERLAP_MS if from_ms else 0,
+    ))
+
+
 def count_visitors(client: Client, cursor: Cursor | None, sizes: PageSizes) -> tuple[int, bool]:
     """Return how many contacts a pull would look at, and whether each would cost a request. Costs one request."""
     saved = load(cursor, PageViews) if cursor else PageViews()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from math import ceil
 
-from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
+from connector.adapter_kit.protocol import Beginning, Cursor, Page, StreamRequest
 from connector.adapters.hubspot.client import Client
-from connector.adapters.hubspot.cursors import Keyset, load_walk
+from connector.adapters.hubspot.cursors import EmailEvents, Keyset, Submissions, load_walk, ms_of, save
 from connector.adapters.hubspot.email_events import KINDS, pull_email_events
 from connector.adapters.hubspot.fields import Fields
 from connector.adapters.hubspot.objects import ObjectReader
-from connector.adapters.hubspot.page_views import count_visitors, pull_page_views
+from connector.adapters.hubspot.page_views import begin_page_views, count_visitors, pull_page_views
 from connector.adapters.hubspot.participations import count_changed_events, pull_participations
 from connector.adapters.hubspot.snapshots import pull_snapshot, read_forms
 from connector.adapters.hubspot.streams import CRM_OBJECTS, STREAMS, WITH_CONTACTS, PageSizes
@@ -41,6 +42,28 @@ class Reader:
         if request.stream == "page_views":
             return pull_page_views(self._client, request, cursor, self._sizes)
         return pull_snapshot(self._client, request, cursor)
+
+    def beginning(self, request: StreamRequest, since: datetime | None, known: Cursor | None) -> Beginning:
+        """Return where a reading begins, as `Adapter.beginning` promises. Form submissions cost the list of forms.
+
+        What HubSpot lists as a whole anyway (owners, forms, deal stages, marketing events and who came to them) is read
+        whole. Raises ConfigError like `pull`.
+        """
+        require_stream(request.stream)
+        if request.stream == "page_views":
+            return Beginning(begin_page_views(known, since), since is None)
+        if since is None:
+            return Beginning(None, is_whole=True)
+        ms = ms_of(since)
+        if request.stream in CRM_OBJECTS:
+            return Beginning(save(Keyset(modified_ms=ms, id=0)), is_whole=False)
+        if request.stream == "email_events":
+            return Beginning(save(EmailEvents(since_ms=ms)), is_whole=False)
+        if request.stream == "form_submissions":
+            # Up to `seen_ms` everything was read, that moment itself among it.
+            seen_ms = {str(form["id"]): ms - 1 for form in read_forms(self._client)}
+            return Beginning(save(Submissions(seen_ms=seen_ms)), is_whole=False)
+        return Beginning(None, is_whole=True)
 
     def estimate(self, request: StreamRequest, cursor: Cursor | None) -> int:
         """Predict the requests of one pull; costs one to three requests itself, so ask before long work only.

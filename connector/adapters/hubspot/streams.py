@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from connector.adapter_kit.protocol import StreamInfo
@@ -49,8 +50,25 @@ oldest first."""
 _SLOW_SECONDS = 900.0
 """How old a look-up list may get. Our choice: nothing is decided by them within the quarter of an hour."""
 
+# How old the other streams may get while no contact is changed: what HubSpot logs, counts or links on a contact moves
+# its `lastmodifieddate` (docs/assumptions.md), so that they mostly have no news then. A little less than so many hours,
+# so that a run every quarter of an hour asks every hour, and not five minutes later each time. Our choice.
+_HOUR, _THREE_HOURS, _SIX_HOURS = (hours * 3_600.0 - 300 for hours in (1, 3, 6))
+
+_QUIET_SECONDS = {
+    # What sales does, which may be changed without the contact: a task done, a meeting held, a deal won.
+    **dict.fromkeys(("calls", "communications", "deals", "emails", "meetings", "tasks"), _HOUR),
+    # What the contact's own counters tell of, or what only refines what is known of somebody.
+    **dict.fromkeys(("companies", "email_events", LEADS, "notes", "owners", "page_views"), _THREE_HOURS),
+    # What administrators change; and the forms, one by one (see submissions.py).
+    **dict.fromkeys(("deal_stages", "forms", "form_submissions", "marketing_events"), _SIX_HOURS),
+}
+"""The streams that are asked less often while the contacts have no news. Not the participations of seminars: a
+registration is not known to move its contact."""
+
 STREAMS: dict[str, StreamInfo] = {
-    info.name: info
+    info.name: replace(info, quiet_with=("contacts",), quiet_seconds=seconds)
+    if (seconds := _QUIET_SECONDS.get(info.name)) else info
     for info in (
         StreamInfo(
             "contacts", "contacts", "lastmodifieddate", is_people=True, is_writable=True, lists_removed=True,

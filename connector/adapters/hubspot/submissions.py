@@ -23,8 +23,8 @@ from connector.records import RawRecord
 
 STREAM = "form_submissions"
 
-ASK_AFTER_MS = 3_600_000
-"""Every form is asked at least once in this time. Our choice."""
+ASK_AFTER_MS = 21_000_000
+"""Every form is asked again after this time, a little less than six hours, by the next run that asks. Our choice."""
 
 _CONVERTED = "recent_conversion_date"
 """When the contact last submitted a form.

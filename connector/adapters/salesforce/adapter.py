@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from connector.adapter_kit.protocol import (
     AccountCheck,
+    Beginning,
     Cursor,
     FieldInfo,
     FieldSpec,
@@ -22,7 +24,7 @@ from connector.adapters.salesforce.drift import explained
 from connector.adapters.salesforce.ingest import IngestJobs
 from connector.adapters.salesforce.marking import Markings
 from connector.adapters.salesforce.notes import LOST_NOTE_SECONDS, Notes
-from connector.adapters.salesforce.reader import Reader
+from connector.adapters.salesforce.reader import Reader, beginning
 from connector.adapters.salesforce.removed import Removed
 from connector.adapters.salesforce.schema import Schema
 from connector.adapters.salesforce.streams import SOURCES, STREAMS, has_page, source_of
@@ -76,6 +78,15 @@ class SalesforceAdapter:
     def page_size(self, rows: int) -> None:
         self._reader.page_size = rows
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a pull waits for a bulk job before the next one goes on waiting for it."""
+        return self._reader.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._reader.patience_seconds = seconds
+
     def check(self) -> AccountCheck:
         """Return the org's name, and the rights that are missing, spelt `Lead: updateable`; two calls.
 
@@ -113,6 +124,10 @@ class SalesforceAdapter:
         One call when nothing changed, and one more for each parent whose fields are asked for.
         """
         return self._reader.pull(request, cursor)
+
+    def beginning(self, request: StreamRequest, since: datetime | None, known: Cursor | None) -> Beginning:
+        """Return where a reading of what is there since a moment begins; asks nobody."""
+        return beginning(request, since)
 
     def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
         """Ask what these pulls will ask first, five queries to a call; see `Reader.prepare`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -22,8 +21,9 @@ from connector.adapters.salesforce.cursors import Job
 from connector.adapters.salesforce.limits import BULK_PAGE
 from connector.adapters.salesforce.schema import Schema
 from connector.errors import ApiChangedError, ConnectorError, RejectedError, UnavailableError
+from connector.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PATIENCE_SECONDS = 3_600.0
 """So long one run waits for a job; the next run goes on waiting for the same one. Our choice."""
@@ -55,8 +55,8 @@ class Part(NamedTuple):
 class BulkJobs:
     """Makes query jobs and reads their results."""
 
-    def __init__(self, client: Client, schema: Schema) -> None:
-        self._client, self._schema = client, schema
+    def __init__(self, client: Client, schema: Schema, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._client, self._schema, self._patience_seconds = client, schema, patience_seconds
 
     def start(self, soql: str) -> Job:
         """Make a job over everything the query finds, deleted and archived rows included.
@@ -80,7 +80,7 @@ class BulkJobs:
         """
         looking = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda info: text_of(info, "state") in _WORKING), wait=POLL_WAIT,
-            stop=tenacity.stop_after_delay(PATIENCE_SECONDS), retry_error_callback=_out_of_patience,
+            stop=tenacity.stop_after_delay(self._patience_seconds), retry_error_callback=_out_of_patience,
         )
         try:
             info = looking(self._client.get, _path(job))
@@ -119,7 +119,7 @@ class BulkJobs:
         try:
             self._client.discard(_path(job))
         except ConnectorError as error:
-            log.info("salesforce bulk job not deleted reason=%s", type(error).__name__)
+            log.info("bulk job not deleted", crm=CRM, error=type(error).__name__)
 
     def _rows(self, object_type: str, body: bytes) -> list[dict[str, Any]]:
         # Neither the SDK nor `text` will do: the answer names no charset, and values hold line ends of every kind.

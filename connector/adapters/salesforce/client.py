@@ -21,11 +21,11 @@ from simple_salesforce import Salesforce
 from connector.adapter_kit import transport
 from connector.adapter_kit.json_text import parse_json
 from connector.adapter_kit.limits import Meter, Usage
-from connector.adapter_kit.tokens import Granted, TokenKeeper
+from connector.adapter_kit.tokens import TokenKeeper
 from connector.adapter_kit.transport import Answer, Classify
 from connector.adapters.salesforce.answers import CRM, SessionExpiredError, allow_missing, classify, classify_query
 from connector.adapters.salesforce.limits import LARGEST_PAGE, LONGEST_QUERY_URL
-from connector.adapters.salesforce.login import Login
+from connector.adapters.salesforce.login import Login, Session
 from connector.errors import ConnectorError, OutcomeUnknownError, UnavailableError
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ class Client:
         self._base_url = connection.base_url.rstrip("/")
         # An environment's proxy settings apply; its .netrc must never add credentials of its own.
         self._session.auth = _no_auth
-        self._login = Login(connection, self._session, now=now)
-        self._keeper: TokenKeeper[Any] = TokenKeeper(self._open, now=now)
+        login = Login(connection, self._session, now=now)
+        self._keeper: TokenKeeper[Session] = TokenKeeper(login.open, now=now, kept_as=login.kept_as)
+        self._opened: tuple[Session, Salesforce] | None = None
         self._refused: SessionExpiredError | None = None
         self._knows_clock = False
         self.meter = Meter(CRM, share=connection.daily_calls_share)
@@ -94,7 +95,7 @@ class Client:
 
     def address(self) -> str:
         """Return the org's address; opens a session when none is. Raises what a login raises."""
-        return self._base_url or f"https://{self._keeper.current().sf_instance}"
+        return self._base_url or f"https://{self._keeper.current().instance}"
 
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
@@ -231,10 +232,11 @@ class Client:
     def _send(self, request: _Request) -> Any:
         if self._refused is not None:   # what refused a fresh session goes on refusing: asking again locks accounts
             raise self._refused
-        salesforce = self._keeper.current()
+        session = self._keeper.current()
         parsed: list[Any] = []
 
         def once() -> Answer:
+            salesforce = self._with(session)
             self.meter.spend(is_write=request.is_write)
             url = request.path
             url = f"https://{salesforce.sf_instance}{url}" if url.startswith("/") else salesforce.base_url + url
@@ -256,7 +258,7 @@ class Client:
             return attempt()
         except SessionExpiredError:
             # 401 means that nothing was carried out, so even a write may be sent again: once, and with its headers.
-            salesforce = self._keeper.replace(salesforce)
+            session = self._keeper.replace(session)
         try:
             return attempt()
         except SessionExpiredError as error:
@@ -273,15 +275,16 @@ class Client:
         if usage is not None:
             self.meter.usage = Usage(usage.used, usage.total)
 
-    def _open(self) -> Granted[Any]:
-        session, ends_at = self._login.open()
-        return Granted(
-            Salesforce(
+    def _with(self, session: Session) -> Salesforce:
+        """Return the SDK's client of a session."""
+        opened = self._opened
+        if opened is None or opened[0] is not session:
+            opened = session, Salesforce(
                 session_id=session.session_id, instance=session.instance, version=self.api_version,
                 session=self._session,
-            ),
-            ends_at,
-        )
+            )
+            self._opened = opened
+        return opened[1]
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -32,9 +31,10 @@ from connector.errors import (
     RejectedError,
     UnavailableError,
 )
+from connector.logs import get_logger
 from connector.records import Outcome, Receipt, Value
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LARGEST_FILE_BYTES = 100_000_000
 """Source: datafiles_prepare_csv.htm and the limits page, checked 2026-11-22: 150 MB after base64."""
@@ -144,7 +144,7 @@ class IngestJobs:
         try:
             job_id = self._start(load, file)
         except _REFUSALS as error:
-            log.warning("salesforce takes no bulk writes (%s): writing in small batches", type(error).__name__)
+            log.warning("bulk writes refused, writing in small batches", crm=CRM, error=type(error).__name__)
             self._is_refused = True
             return Sent(again=groups)
         verdicts = self._carried_out(job_id, load)
@@ -232,7 +232,7 @@ class IngestJobs:
         info: Mapping[str, Any] = looking(self._client.get, f"jobs/ingest/{job_id}")
         if info["state"] != "JobComplete":
             # Its errorMessage may quote values, so it goes nowhere.
-            log.warning("salesforce bulk job ended as %s", str(info["state"])[:20])
+            log.warning("bulk job ended early", crm=CRM, state=str(info["state"])[:20])
         return info
 
     def _results(self, job_id: str, which: str, key: str, column: str) -> dict[str, str]:
@@ -257,7 +257,7 @@ class IngestJobs:
         try:
             self._client.write("PATCH", f"jobs/ingest/{job_id}", {"state": "Aborted"})
         except ConnectorError as error:
-            log.info("salesforce bulk job not aborted reason=%s", type(error).__name__)
+            log.info("bulk job not aborted", crm=CRM, error=type(error).__name__)
             return False
         return True
 
@@ -266,7 +266,7 @@ class IngestJobs:
         try:
             self._client.discard(f"jobs/ingest/{job_id}")
         except ConnectorError as error:
-            log.info("salesforce bulk job not deleted reason=%s", type(error).__name__)
+            log.info("bulk job not deleted", crm=CRM, error=type(error).__name__)
 
 
 def key_of(load: Load, group: Group) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -16,15 +15,16 @@ from pydantic import SecretStr
 from simple_salesforce.login import SalesforceLogin
 
 from connector.adapter_kit import transport
-from connector.adapter_kit.tokens import Granted
+from connector.adapter_kit.tokens import REFRESH_TOKENS, Granted, credential_name
 from connector.adapter_kit.transport import Answer
 from connector.adapters.salesforce.answers import CRM, classify_token
 from connector.errors import AuthError, ConfigError
+from connector.logs import get_logger
 
 if TYPE_CHECKING:
     from connector.adapters.salesforce import Connection
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _PLACEHOLDER_DOMAIN = "sandbox.my"   # with base_url set, the address is rewritten before anything leaves
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.(?!salesforce)[A-Za-z0-9-]+)*")
@@ -50,7 +50,12 @@ class Session(NamedTuple):
 
 
 class Login:
-    """Asks for sessions with one credential. Made once it is complete; `open` may be called again and again."""
+    """Asks for sessions with one credential. Made once it is complete; `open` may be called again and again.
+
+    Attributes:
+        kept_as: Under which name its sessions are kept for the next login of the same credential; empty where the
+            session was given.
+    """
 
     def __init__(self, connection: Connection, http: requests.Session, *, now: Callable[[], datetime]) -> None:
         """Raise ConfigError when the connection lacks something or names no plain address."""
@@ -58,8 +63,13 @@ class Login:
         self._connection = connection
         self._http = http
         self._now = now
-        self._refresh_token = connection.refresh_token
         self._is_given_session_used = False
+        self.kept_as = "" if connection.auth == "session" else credential_name(
+            CRM, connection.auth, connection.base_url, connection.domain, connection.audience, connection.username,
+            *map(_plain, (
+                connection.client_id, connection.client_secret, connection.private_key, connection.refresh_token,
+            )),
+        )
 
     def open(self) -> Granted[Session]:
         """Return a new session. Raises AuthError when the credential is refused, saying what to do about it."""
@@ -104,7 +114,7 @@ class Login:
     def _refreshed(self) -> Granted[Session]:
         form = {
             "grant_type": "refresh_token", "client_id": _plain(self._connection.client_id),
-            "refresh_token": _plain(self._refresh_token),
+            "refresh_token": REFRESH_TOKENS.get(self.kept_as) or _plain(self._connection.refresh_token),
         }
         if self._connection.client_secret is not None:
             form["client_secret"] = _plain(self._connection.client_secret)
@@ -113,10 +123,11 @@ class Login:
                       form)
         rotated = endpoint.granted.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != form["refresh_token"]:
-            self._refresh_token = SecretStr(rotated)
+            REFRESH_TOKENS.put(self.kept_as, rotated)
             log.warning(
-                "salesforce has replaced the refresh token: this process uses the new one, but it is not stored; "
-                "switch refresh token rotation off for the app, or the next start will be refused"
+                "the refresh token was replaced", crm=CRM,
+                remedy="this process uses the new one, but it is not stored; switch refresh token rotation off for the "
+                "app, or the next start will be refused",
             )
         return self._read(endpoint.granted)
 

@@ -5,15 +5,14 @@ Deleted rows come with the others and leave as removals.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from connector.adapter_kit.protocol import Cursor, Page, StreamRequest
+from connector.adapter_kit.protocol import Beginning, Cursor, Page, StreamRequest
 from connector.adapters.salesforce.answers import CRM, LOCATOR_LOST, QUERY_TIMEOUT
-from connector.adapters.salesforce.bulk import BulkJobs, JobLostError
+from connector.adapters.salesforce.bulk import PATIENCE_SECONDS, BulkJobs, JobLostError
 from connector.adapters.salesforce.client import Client
 from connector.adapters.salesforce.cursors import OVERLAP, Bookmark, Job, Position, read_cursor
 from connector.adapters.salesforce.drift import explained
@@ -33,9 +32,10 @@ from connector.errors import (
     RejectedError,
     UnavailableError,
 )
+from connector.logs import get_logger
 from connector.records import RawRecord, Removal
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NARROWEST = timedelta(minutes=1)
 """A query over so short a time that still takes too long is given up. Our choice."""
@@ -50,10 +50,12 @@ class Reader:
 
     Attributes:
         page_size: Rows per answer, 200 to 2,000.
+        patience_seconds: How long a pull waits for a bulk job.
     """
 
     def __init__(self, client: Client, schema: Schema, together: Together, *, bulk_from_records: int) -> None:
         self.page_size = LARGEST_PAGE
+        self.patience_seconds = PATIENCE_SECONDS
         self._client, self._schema, self._together = client, schema, together
         self._bulk_from_records = bulk_from_records
         self._prepared: dict[str, Asked] = {}
@@ -74,7 +76,9 @@ class Reader:
                 bookmark = read_cursor(cursor)
                 walks = walks_of(source_of(request.stream), request.fields)
                 if bookmark.position is not None:
-                    queries += [walk.query(bookmark.of(walk.name)) for walk in _walked(walks, bookmark)]
+                    queries += [
+                        walk.query(bookmark.of(walk.name)) for walk in _walked(walks, bookmark, request)
+                    ]
                 elif bookmark.job is None:
                     counts[walks[0].count_query(None)] = walks[0].query(None)
         if not queries:
@@ -84,7 +88,7 @@ class Reader:
                 if isinstance(answer, Asked) and (query not in counts or answer.page["totalSize"] == 0):
                     self._prepared[counts.get(query, query)] = answer
         except ConnectorError as error:
-            log.info("salesforce was not asked ahead reason=%s", type(error).__name__)
+            log.info("not asked ahead", crm=CRM, error=type(error).__name__)
 
     def pull(self, request: StreamRequest, cursor: Cursor | None) -> Iterator[Page]:
         """Yield what changed since the cursor; see `Adapter.pull`.
@@ -97,7 +101,7 @@ class Reader:
             ApiChangedError: The object is not there, or a field not in this spelling.
         """
         source = source_of(request.stream)
-        pull = _Pull(self, source, request.fields, cursor)
+        pull = _Pull(self, source, request, cursor)
         try:
             yield from pull.pages()
         except ApiChangedError as error:
@@ -109,7 +113,7 @@ class Reader:
             (source_of(request.stream), walk, bookmark)
             for request in requests
             for bookmark in [read_cursor(cursors.get(request.stream))]
-            for walk in _walked(walks_of(source_of(request.stream), request.fields), bookmark)
+            for walk in _walked(walks_of(source_of(request.stream), request.fields), bookmark, request)
         ]
         rows: dict[str, int] = {}
         counts = [walk.count_query(bookmark.of(walk.name)) for _, walk, bookmark in counted]
@@ -155,7 +159,7 @@ class Reader:
 
     def jobs(self) -> BulkJobs:
         """Return what makes and reads bulk jobs."""
-        return BulkJobs(self._client, self._schema)
+        return BulkJobs(self._client, self._schema, self.patience_seconds)
 
 
 class _Batch(NamedTuple):
@@ -170,12 +174,12 @@ class _Batch(NamedTuple):
 class _Pull:
     """One pull of one stream: where it stands, and how it goes on."""
 
-    def __init__(self, reader: Reader, source: Source, fields: Sequence[str], cursor: Cursor | None) -> None:
-        self._reader, self._source, self._fields = reader, source, fields
-        self._walks = walks_of(source, fields)
+    def __init__(self, reader: Reader, source: Source, request: StreamRequest, cursor: Cursor | None) -> None:
+        self._reader, self._source, self._request, self._fields = reader, source, request, request.fields
+        self._walks = walks_of(source, request.fields)
         self._bookmark = read_cursor(cursor)
         self._saved = cursor
-        self._to_records = compile_rows(source, fields)
+        self._to_records = compile_rows(source, request.fields)
         self._lost_jobs = 0
 
     def pages(self) -> Iterator[Page]:
@@ -188,7 +192,7 @@ class _Pull:
             yield from self._read()
 
     def _read(self) -> Iterator[Page]:
-        walks = _walked(self._walks, self._bookmark)
+        walks = _walked(self._walks, self._bookmark, self._request)
         for walk in walks:
             for batch in self._walk(walk):
                 if batch.is_last and walk is walks[-1]:
@@ -289,7 +293,7 @@ class _Pull:
         try:
             job = self._reader.jobs().start(self._walks[0].whole_query())
         except (RejectedError, AccessDeniedError, ApiChangedError) as error:
-            log.info("salesforce bulk refused stream=%s reason=%s", self._source.info.name, type(error).__name__)
+            log.info("bulk load refused", crm=CRM, stream=self._source.info.name, error=type(error).__name__)
             return False
         self._bookmark = Bookmark(job=job)
         yield _Batch((), (), is_milestone=True)
@@ -315,7 +319,7 @@ class _Pull:
                 yield _Batch(records, removals)
         except JobLostError as error:
             self._lost_jobs += 1
-            log.warning("salesforce bulk load begins anew stream=%s reason=%s", source.info.name, error)
+            log.warning("bulk load begins anew", crm=CRM, stream=source.info.name, reason=str(error))
             self._bookmark = Bookmark()
             return
         others = {walk.name: Position(floor, "") for walk in self._walks if walk.name}
@@ -324,6 +328,15 @@ class _Pull:
         yield _Batch((), (), is_milestone=True)
         # Only now it is sure that the last piece is stored: pages with records may be put together before they are.
         jobs.discard(job)
+
+
+def beginning(request: StreamRequest, since: datetime | None) -> Beginning:
+    """Return where a reading begins that gives what changed since a moment, in every order the stream is read in."""
+    if since is None:
+        return Beginning(None, is_whole=True)
+    at = Position(since, "")
+    others = {walk.name: at for walk in walks_of(source_of(request.stream), request.fields) if walk.name}
+    return Beginning(Bookmark(at, others).cursor(), is_whole=False)
 
 
 def _last_before(began_at: datetime, walk: Walk, rows: Sequence[Row]) -> Position | None:
@@ -335,6 +348,9 @@ def _last_before(began_at: datetime, walk: Walk, rows: Sequence[Row]) -> Positio
     return None
 
 
-def _walked(walks: Sequence[Walk], bookmark: Bookmark) -> list[Walk]:
-    """Return the walks that a run from there takes: a first load reads everything in the rows' own order anyhow."""
-    return [walk for walk in walks if not walk.name or walk.name in bookmark.others]
+def _walked(walks: Sequence[Walk], bookmark: Bookmark, request: StreamRequest) -> list[Walk]:
+    """Return the walks that a run from there takes: a first load reads everything in the rows' own order anyhow.
+
+    A brief one follows that order alone; where it stands in the others is kept.
+    """
+    return [walk for walk in walks if not walk.name or (walk.name in bookmark.others and not request.is_brief)]

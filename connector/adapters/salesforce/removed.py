@@ -8,7 +8,6 @@ complete. Source: developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_re
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -24,9 +23,10 @@ from connector.adapters.salesforce.streams import Source, source_of
 from connector.adapters.salesforce.together import Together
 from connector.adapters.salesforce.walks import parse_stamp
 from connector.errors import ConfigError, RejectedError, UnavailableError
+from connector.logs import get_logger
 from connector.records import Removal, RemovalKind
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 WHOLE_AGAIN_AFTER = timedelta(hours=24)
 """So often the whole reach of the log is looked through: a record may leave the recycle bin days after it was deleted,
@@ -73,9 +73,9 @@ class Removed:
         left_at = _read(cursor)
         if left_at is not None and left_at.covered < oldest:
             log.warning(
-                "salesforce keeps its log of deletions for %d days only: those of %s between %s and %s are found by "
-                "asking for the records themselves", REPLICATION_REACH.days, stream, soql.instant(left_at.covered),
-                soql.instant(oldest),
+                "the log of deletions does not reach back so far, records are asked for themselves", crm=CRM,
+                stream=stream, kept_days=REPLICATION_REACH.days, since=soql.instant(left_at.covered),
+                until=soql.instant(oldest),
             )
             left_at = None
         if left_at is not None and left_at.whole_at is not None and now - left_at.whole_at >= WHOLE_AGAIN_AFTER:

@@ -7,7 +7,6 @@ Source: assumed (Metadata API behaviour, common knowledge; not checked against a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from connector.adapter_kit.protocol import FieldSpec
@@ -26,8 +25,9 @@ from connector.errors import (
     OutcomeUnknownError,
     RejectedError,
 )
+from connector.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 KEY_SPEC = FieldSpec("tasks", KEY_FIELD, "MQL Key", "text", is_unique=True)
 
@@ -93,7 +93,7 @@ def _grant(client: Client, specs: Sequence[FieldSpec]) -> None:
         grant(client, [spec for spec in specs if spec.name.endswith("__c")])
     except (RejectedError, AccessDeniedError, ApiChangedError, OutcomeUnknownError) as error:
         # Whether it was granted shows in whether the fields can be seen; that is what the caller goes by.
-        log.info("salesforce fields not granted reason=%s", type(error).__name__)
+        log.info("fields not granted", crm=CRM, error=type(error).__name__)
 
 
 def _is_there(schema: Schema, spec: FieldSpec) -> bool:

@@ -22,6 +22,14 @@ STAMP = "SystemModstamp"
 CREATED = "CreatedDate"
 NO_LINKS: Links = {}
 
+LIVELY = ("leads", "contacts", "campaign_members", "tasks", "events")
+"""Who somebody is and what they do: asked with every run, all in one call; whose account or campaign changed, once
+in three hours."""
+
+# How old the other streams may get while these have no news. A little less than so many hours, so that a run every
+# quarter of an hour asks every hour, and not five minutes later each time. Our choice.
+_HOUR, _THREE_HOURS = (hours * 3_600.0 - 300 for hours in (1, 3))
+
 PREFIX_STREAMS = {"00Q": "leads", "003": "contacts"}
 """The key prefix of an id tells its object. Source: assumed (Salesforce's standard prefixes, common knowledge)."""
 
@@ -85,17 +93,25 @@ def _links_to(stream: str, field: str) -> Callable[[Mapping[str, Any]], Links]:
     return links_of
 
 
-def _info(name: str, object_type: str, *, is_people: bool = False, lists_removed: bool = True) -> StreamInfo:
+def _info(
+    name: str, object_type: str, *, is_people: bool = False, lists_removed: bool = True, quiet_seconds: float = 0.0,
+    quiet_with: tuple[str, ...] = LIVELY, brief_seconds: float = 0.0,
+) -> StreamInfo:
     return StreamInfo(
         name, object_type, STAMP, is_people=is_people, is_writable=is_people, lists_removed=lists_removed,
-        is_swept=is_people,
+        is_swept=is_people, quiet_with=quiet_with if quiet_seconds else (), quiet_seconds=quiet_seconds,
+        brief_seconds=brief_seconds,
     )
 
 
 def _history(name: str, object_type: str, parent_field: str = "", people: str = "") -> Source:
     # Old and new value keep their type in a page of JSON and lose it in a bulk result's CSV: no Bulk for them.
+    # A change that leaves a row here moves the stamp of the record itself.
     return Source(
-        StreamInfo(name, object_type, CREATED), (parent_field,) if people else (),
+        StreamInfo(
+            name, object_type, CREATED, quiet_with=(people,) if people else LIVELY, quiet_seconds=_THREE_HOURS,
+        ),
+        (parent_field,) if people else (),
         _links_to(people, parent_field) if people else None, has_bulk=False,
         needs="field history tracking, and read access to the object",
     )
@@ -103,24 +119,29 @@ def _history(name: str, object_type: str, parent_field: str = "", people: str = 
 
 _ALL = (
     Source(_info("leads", "Lead", is_people=True), has_merges=True),
-    Source(_info("contacts", "Contact", is_people=True), parents=("Account",), has_merges=True),
-    Source(_info("accounts", "Account"), has_merges=True),
-    Source(_info("users", "User", lists_removed=False), has_deletions=False),
-    Source(_info("campaigns", "Campaign")),
     Source(
-        _info("campaign_members", "CampaignMember"), ("LeadId", "ContactId"), _links_of_member,
-        parents=("Campaign",),
+        _info("contacts", "Contact", is_people=True, brief_seconds=_THREE_HOURS), parents=("Account",),
+        has_merges=True,
+    ),
+    Source(_info("accounts", "Account", quiet_seconds=_THREE_HOURS), has_merges=True),
+    Source(_info("users", "User", lists_removed=False, quiet_seconds=_THREE_HOURS), has_deletions=False),
+    Source(_info("campaigns", "Campaign", quiet_seconds=_THREE_HOURS)),
+    Source(
+        _info("campaign_members", "CampaignMember", brief_seconds=_THREE_HOURS), ("LeadId", "ContactId"),
+        _links_of_member, parents=("Campaign",),
     ),
     Source(_info("tasks", "Task"), ("WhoId",), _links_of_activity),
     Source(_info("events", "Event"), ("WhoId",), _links_of_activity),
-    # Their people stand in another object, which is read beside every page (see mail.py): no Bulk for them.
+    # Their people stand in another object, which is read beside every page (see mail.py): no Bulk for them. With a
+    # message, Salesforce makes a task (docs/assumptions.md).
     Source(
-        _info("email_messages", "EmailMessage"), ("Incoming", "FromAddress", "ToAddress"), has_bulk=False,
+        _info("email_messages", "EmailMessage", quiet_seconds=_HOUR, quiet_with=("tasks",)),
+        ("Incoming", "FromAddress", "ToAddress"), has_bulk=False,
         needs="Enhanced Email or Email-to-Case",
     ),
-    Source(_info("opportunities", "Opportunity"), parents=("Account",)),
+    Source(_info("opportunities", "Opportunity", quiet_seconds=_HOUR), parents=("Account",)),
     Source(
-        _info("opportunity_contact_roles", "OpportunityContactRole"), ("ContactId",),
+        _info("opportunity_contact_roles", "OpportunityContactRole", quiet_seconds=_HOUR), ("ContactId",),
         _links_to("contacts", "ContactId"), parents=("Opportunity",),
     ),
     _history("lead_history", "LeadHistory", "LeadId", "leads"),

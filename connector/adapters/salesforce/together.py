@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from connector.adapters.salesforce import soql
+from connector.adapters.salesforce.answers import CRM
 from connector.adapters.salesforce.client import Client
 from connector.adapters.salesforce.limits import CHARACTERS_TOGETHER, IDS_PER_QUERY, LARGEST_PAGE, QUERIES_TOGETHER
 from connector.errors import AccessDeniedError, ApiChangedError, ConnectorError, RejectedError, RetryableError
+from connector.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Asked(NamedTuple):
@@ -79,7 +80,7 @@ class Together:
                     queries, batch_size=batch_size, include_deleted=include_deleted,
                 )
             except (RejectedError, AccessDeniedError, ApiChangedError) as error:
-                log.info("salesforce takes no queries together (%s): asking one by one", type(error).__name__)
+                log.info("queries together refused, asking one by one", crm=CRM, error=type(error).__name__)
                 self._is_refused = True
         return [self._ask_one(query, batch_size, include_deleted) for query in queries]
 

@@ -48,13 +48,13 @@ def assert_agrees(found: Score, attributes: dict[str, Value], done: list[Activit
 
 
 @given(definitions(), people, ledgers())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_engine_agrees_with_the_oracle(definition, attributes, done):
     assert_agrees(score(plain_person(**attributes), done, definition), attributes, done, definition)
 
 
 @given(definitions(), st.lists(st.tuples(people, ledgers(6), moments), min_size=1, max_size=4), st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_people_weighed_together_each_at_their_own_moment_have_what_they_have_alone(definition, crowd, chance: Random):
     everybody = [plain_person(f"p_{n}", **attributes) for n, (attributes, _, _) in enumerate(crowd)]
     done = {f"p_{n}": sorted(theirs, key=lambda _: chance.random()) for n, (_, theirs, _) in enumerate(crowd)}
@@ -65,7 +65,7 @@ def test_people_weighed_together_each_at_their_own_moment_have_what_they_have_al
 
 
 @given(definitions(), ledgers(8), ledgers(8), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_score_is_that_of_the_union_whichever_record_and_crm_each_came_from(definition, first, second, in_turn):
     second = [
         replace(one, activity_id=one.activity_id.replace("things:", "others:"), subject="hubspot:contacts:2")
@@ -79,7 +79,7 @@ def test_a_score_is_that_of_the_union_whichever_record_and_crm_each_came_from(de
 
 
 @given(definitions(), people, ledgers(), moments)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_happens_after_a_moment_changes_nothing_up_to_it(definition, attributes, done, moment):
     earlier = [one for one in done if one.occurred_at <= moment]
     person = plain_person(**attributes)
@@ -87,7 +87,7 @@ def test_what_happens_after_a_moment_changes_nothing_up_to_it(definition, attrib
 
 
 @given(definitions(), ledgers(), ledgers(1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_doing_more_never_costs_points_where_every_or_the_last_counts_and_no_points_are_taken_off(
     definition, done, more
 ):
@@ -102,7 +102,7 @@ def test_doing_more_never_costs_points_where_every_or_the_last_counts_and_no_poi
 
 
 @given(definitions(), ledgers(), st.integers(0, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_time_alone_never_raises_a_score_without_points_below_nought_that_fade(definition, done, hours):
     rules = [
         rule.model_copy(update={"within_days": None, "decay": None}) if rule.points < 0 else rule

@@ -44,6 +44,8 @@ class Switches:
         index_lag_is_uneven: Whether each record has its own lag between nothing and `index_lag_seconds`, so that rows
             appear behind others that were written later.
         activity_moves_contact: Whether logging an activity moves the contact's `lastmodifieddate`.
+        counters_move_contact: Whether what HubSpot itself counts on a contact (visits, submissions, what is done with
+            e-mails) moves its `lastmodifieddate`.
         event_analytics: Whether the account may read event occurrences, such as page views (Enterprise).
         events_without_object: What asking for event occurrences of no object in particular does.
         refused_grant: How the token endpoint words a refusal: HubSpot's `status` word, or OAuth's own `error`.
@@ -76,6 +78,7 @@ class Switches:
     index_lag_seconds: float = 0.0
     index_lag_is_uneven: bool = False
     activity_moves_contact: bool = True
+    counters_move_contact: bool = True
     event_analytics: bool = False
     events_without_object: Literal["refuse", "allow"] = "refuse"
     refused_grant: Literal["hubspot", "oauth"] = "hubspot"

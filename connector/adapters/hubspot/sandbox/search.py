@@ -79,7 +79,7 @@ def _where(call: Call, type_: ObjectType, sent: dict[str, Any]) -> _Where:
     conditions = [[_condition(call, type_, one) for one in group] for group in groups]
     if conditions:
         since_ms = min(max(one.since_ms for one in group) for group in conditions)
-        if since_ms:
+        if since_ms and call.switches.counters_move_contact:
             # Said once for all groups, it lets the index on the last change find what a million others would hide.
             where.sql += " AND updated_ms>=?"
             where.given.append(since_ms)

@@ -5,6 +5,7 @@ Everything is checked before anything is stored, so that a refused input of a ba
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from connector.adapters.hubspot.sandbox import links, pipelines, rules
@@ -38,6 +39,9 @@ _QUEUE = "hs_queue_membership_ids"
 
 Values = dict[str, str | None]
 """Property values to be stored; None clears."""
+
+_COUNTER = re.compile(r"hs_analytics_\w+|hs_email_(?!optout)\w+|(num|recent|first)_conversion_\w+")
+"""What HubSpot itself counts on a contact."""
 
 _UNSAID: dict[int, Values] = {
     TASK: {"hs_task_status": "NOT_STARTED"}, DEAL: {"pipeline": "default"},
@@ -115,7 +119,12 @@ def store(call: Call, type_: ObjectType, row: Row, values: Values) -> None:
         call.state.release(call.account, type_.id, name, value)
     for name, value in wanted - held:
         call.state.claim(call.account, type_.id, name, value, row[0])
-    call.state.save_props(call.account, type_.id, row[0], call.now_ms, after)
+    # A submission that brings no new answer is only counted; an update moves the record whatever it says.
+    is_counted = type_.id == CONTACT and (bool(changed) or call.source == "FORM") and all(
+        _COUNTER.fullmatch(name) for name in changed
+    )
+    moves = call.switches.counters_move_contact or not is_counted
+    call.state.save_props(call.account, type_.id, row[0], call.now_ms if moves else 0, after)
 
 
 def archive(call: Call, type_: ObjectType, record_id: int) -> bool:

@@ -14,17 +14,20 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+# By code point, whatever the database's own order of texts is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "schedules",
-        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("company", TEXT, nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("progressed_at", sa.BigInteger(), nullable=True),
-        sa.Column("outcome", sa.Text(), server_default=sa.text("''"), nullable=False),
-        sa.Column("trouble", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("outcome", TEXT, server_default=sa.text("''"), nullable=False),
+        sa.Column("trouble", TEXT, server_default=sa.text("''"), nullable=False),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("alarmed_at", sa.BigInteger(), nullable=True),
         sa.Column("alarm_told_at", sa.BigInteger(), nullable=True),

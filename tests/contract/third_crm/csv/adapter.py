@@ -19,6 +19,7 @@ from connector.adapters.csv.tables import Row, Table, read_table, write_table
 from connector.adapter_kit.limits import Meter
 from connector.adapter_kit.protocol import (
     AccountCheck,
+    Beginning,
     Cursor,
     FieldInfo,
     FieldSpec,
@@ -77,6 +78,7 @@ class CsvAdapter:
     streams: Mapping[str, StreamInfo] = STREAMS
     lost_note_seconds = 0.0    # a write is done when the call returns
     largest_write = 10_000
+    patience_seconds = 0.0
 
     def __init__(self, connection: Connection) -> None:
         self.page_size = 1_000
@@ -101,6 +103,12 @@ class CsvAdapter:
         return read_fields(self._folder, _known(stream))
 
     # Reading --------------------------------------------------------------------------------------------
+
+    def beginning(self, request: StreamRequest, since: datetime | None, known: Cursor | None) -> Beginning:
+        """Return where the rows with a stamp from then on begin."""
+        if since is None:
+            return Beginning(None, is_whole=True)
+        return Beginning(Bookmark((_text(since), "")).cursor(), is_whole=False)
 
     def prepare(self, pulls: Sequence[tuple[StreamRequest, Cursor | None]]) -> None:
         """Do nothing: there is nothing to ask together."""

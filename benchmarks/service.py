@@ -1,0 +1,270 @@
+"""What many machines cost and bring: the engine's share of the CPU, and the work done by one worker and by three.
+
+    python benchmarks/service.py engine [--server URL] [--companies 10] [--rounds 4]
+    python benchmarks/service.py scaling [--server URL] [--companies 15] [--workers 1 3] [--latency 0.05]
+
+`engine`: the same turns (a run each, of companies that hardly changed) are taken in a loop by one process, and by one
+`mql worker` that is handed them; CPU of each process alone, without its start. `scaling`: so many first loads by one
+worker process and by several, each taking one turn at a time, against CRMs that answer after so long.
+
+The store is on PostgreSQL: in a database made for it on the server that `--server` names, else on a throwaway server,
+where one is installed. The sandbox is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import requests
+import tomlkit
+from ground import MAPPING, UNHINDERED, sandbox
+
+from connector.cli import spare_the_collector
+from connector.cli.logs import configure_logs
+from connector.service.turn import take_turn
+from connector.settings import load_config
+from connector.store import open_store
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.postgres import GIVEN_URL, Postgres, Session  # noqa: E402
+
+CONTACTS = 8
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class EngineCost(NamedTuple):
+    """CPU seconds per turn, of the process that took it.
+
+    Attributes:
+        direct: In a loop.
+        worker: By `mql worker`, with all that it does between two turns.
+        idle: CPU seconds per second of a worker with nothing to do.
+        connections: So many the worker had to the database at the end.
+    """
+
+    direct: float
+    worker: float
+    idle: float
+    connections: int
+
+
+def main() -> None:
+    """Measure what was asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["engine", "scaling"])
+    parser.add_argument("--server", default=GIVEN_URL)
+    parser.add_argument("--companies", type=int)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--latency", type=float, default=0.05)
+    given = parser.parse_args()
+    session = Session()
+    try:
+        server = Postgres(session.directory, given.server)
+        with sandbox(CONTACTS) as urls:
+            if given.what == "engine":
+                tell_engine(measure_engine(server, urls, given.companies or 10, given.rounds))
+            else:
+                tell_scaling({
+                    count: measure_workers(server, urls, given.companies or 15, count, given.latency)
+                    for count in given.workers
+                })
+    finally:
+        session.close()
+
+
+def measure_engine(server: Postgres, urls: Mapping[str, str], companies: int, rounds: int) -> EngineCost:
+    """Take the same turns both ways, the loop before and after the worker."""
+    accounts = seed(urls, "engine", companies)
+    with database(server) as url, tempfile.TemporaryDirectory() as folder:
+        config = write_config(Path(folder), url, urls, accounts)
+        take_in_a_process(config, 2)      # the first loads, and what is still new after them
+        before = take_in_a_process(config, rounds)
+        with worker(config) as process:
+            wait_for_workers(url, 1)
+            take_by_worker(url, 1)
+            idle_from = cpu_seconds(process)
+            time.sleep(10)
+            idle = (cpu_seconds(process) - idle_from) / 10
+            began = cpu_seconds(process)
+            take_by_worker(url, rounds)
+            by_worker = (cpu_seconds(process) - began) / (rounds * companies)
+            with psycopg.connect(url) as connection:
+                connections = ask(
+                    connection, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                ) - 1
+        after = take_in_a_process(config, rounds)
+        return EngineCost(statistics.mean((before, after)), by_worker, idle, connections)
+
+
+def measure_workers(
+    server: Postgres, urls: Mapping[str, str], companies: int, workers: int, latency_seconds: float,
+) -> float:
+    """Return the turns per second that so many workers took together, from the first one's start to the last's end."""
+    accounts = seed(urls, f"by{workers}", companies)
+    with database(server) as url, tempfile.TemporaryDirectory() as folder:
+        config = write_config(Path(folder), url, urls, accounts)
+        with open_store(url) as store:
+            store.add_schedules(dict.fromkeys(accounts, datetime.now(UTC) + timedelta(minutes=30)))
+        for address in urls.values():
+            body = {"match": "/", "delay_seconds": latency_seconds, "times": 1_000_000}
+            requests.post(f"{address}/_sandbox/faults", json=body, timeout=60).raise_for_status()
+        running = [worker(config) for _ in range(workers)]
+        try:
+            for one in running:
+                one.__enter__()
+            wait_for_workers(url, workers)
+            take_by_worker(url, 1)
+        finally:
+            for one in running:
+                one.__exit__(None, None, None)
+            for address in urls.values():
+                requests.delete(f"{address}/_sandbox/faults", timeout=60).raise_for_status()
+        with psycopg.connect(url) as connection:
+            assert ask(connection, "SELECT count(*) FROM runs WHERE status = 'done'") == companies
+            micros = ask(connection, "SELECT max(finished_at) - min(started_at) FROM runs")
+    return companies / (micros / 1e6)
+
+
+def tell_engine(cost: EngineCost) -> None:
+    """Print what the engine costs."""
+    print(f"a turn in a loop: {cost.direct * 1e3:.1f} ms of CPU; by a worker: {cost.worker * 1e3:.1f} ms, "
+          f"{cost.worker / cost.direct - 1:+.1%}; a worker with nothing to do: {cost.idle:.2%} of a core; "
+          f"{cost.connections} connections")
+
+
+def tell_scaling(rates: Mapping[int, float]) -> None:
+    """Print the rates, and their ratio to the first."""
+    first = next(iter(rates.values()))
+    for count, rate in rates.items():
+        print(f"{count} worker(s): {rate:.2f} first loads a second, {rate / first:.2f}×")
+
+
+def seed(urls: Mapping[str, str], name: str, count: int) -> list[str]:
+    """Fill so many accounts of each CRM; return their names."""
+    accounts = [f"{name}-{number}" for number in range(count)]
+    for address in urls.values():
+        for account in accounts:
+            body = {"account": account, "name": "mirai", "contacts": CONTACTS}
+            requests.post(f"{address}/_sandbox/seed", json=body, timeout=60).raise_for_status()
+    return accounts
+
+
+def write_config(folder: Path, store_url: str, urls: Mapping[str, str], accounts: Sequence[str]) -> Path:
+    """Write a configuration with a company for each account."""
+    content: dict[str, Any] = {
+        "store": {"url": store_url}, "service": {"listen": ""},
+        "companies": {account: {
+            "mapping": str(MAPPING),
+            "schedule": {"every_minutes": 60},
+            "hubspot": {
+                "base_url": urls["hubspot"], "token": f"pat-sandbox-{account}",
+                "requests_per_ten_seconds": UNHINDERED, "daily_calls_share": 1,
+            },
+            "salesforce": {
+                "base_url": urls["salesforce"], "client_id": f"sandbox-{account}",
+                "client_secret": f"secret-sandbox-{account}", "daily_calls_share": 1,
+            },
+        } for account in accounts},
+    }
+    path = folder / "config.toml"
+    path.write_text(tomlkit.dumps(content), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def database(server: Postgres) -> Iterator[str]:
+    """Give a new database with our schema, and drop it afterwards."""
+    url = server.fresh()
+    try:
+        yield url
+    finally:
+        server.drop(url)
+
+
+def take_in_a_process(config: Path, rounds: int) -> float:
+    """Take every company's turn so often in a loop, in a new process; its CPU seconds per turn."""
+    with get_context("spawn").Pool(1) as pool:
+        cpu: float = pool.apply(take, (config, rounds))
+        return cpu
+
+
+def take(config_path: Path, rounds: int) -> float:
+    """Take every company's turn so often, one after the other; CPU seconds per turn."""
+    spare_the_collector()
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    configure_logs()
+    config = load_config(config_path)
+    companies = list(config.settings.companies)
+    with open_store(config.store_url) as store:
+        take_turn(config, store, companies[0], lambda: False)      # what a process loads once
+        began = time.process_time()
+        for _ in range(rounds):
+            for company in companies:
+                turn = take_turn(config, store, company, lambda: False)
+                assert turn.outcome == "done", turn
+        return (time.process_time() - began) / (rounds * len(companies))
+
+
+@contextmanager
+def worker(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `mql worker` with one turn at a time."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "connector.cli", "--config", str(config), "worker", "--turns-at-once", "1"],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def take_by_worker(url: str, rounds: int) -> None:
+    """Have every company due now, and wait until each had its turn; so often."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(rounds):
+            now = int(time.time() * 1e6)
+            connection.execute("UPDATE schedules SET due_at = %s", (now,))
+            while ask(connection, f"SELECT count(*) FROM schedules WHERE coalesce(ended_at, 0) < {now}"):
+                time.sleep(0.2)
+
+
+def wait_for_workers(url: str, count: int) -> None:
+    """Wait until so many workers are at work on the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        while ask(connection, listening) < count:
+            time.sleep(0.1)
+
+
+def ask(connection: psycopg.Connection, query: str) -> int:
+    """Return a query's one number."""
+    row = connection.execute(query).fetchone()      # type: ignore[arg-type]
+    assert row is not None
+    return int(row[0])
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return what a running process has used so far (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+if __name__ == "__main__":
+    main()

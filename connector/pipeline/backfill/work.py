@@ -1,0 +1,227 @@
+"""A backfill at work: part by part, the lease given back in between, and at the end what was asked to become of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.errors import ConnectorError, LeaseHeldError, RunPausedError
+from connector.logs import get_logger
+from connector.pipeline.backfill.held import WouldBe, hold_some, plan_held, who_would_be
+from connector.pipeline.backfill.order import Order, all_streams
+from connector.pipeline.backfill.parts import LONGEST, USUAL, Advance, Pace, Rhythm, Tell, read_again, take_turn
+from connector.pipeline.backfill.share import CallBook, CrmCost, lift_limits
+from connector.pipeline.backfill.streams import StreamsReader
+from connector.pipeline.budget import CallCount, call_counter
+from connector.pipeline.company import Company, Step, no_progress
+from connector.pipeline.definitions import begin_judging
+from connector.pipeline.lease import hold_work
+from connector.pipeline.pull import unread_streams
+from connector.pipeline.run import Plan, RunReport, require_fields_once, sync
+from connector.pipeline.understand import understand
+from connector.store import Backfill, BackfillState, HandoffMode, Lease
+
+log = get_logger(__name__)
+
+
+@dataclass
+class BackfillReport:
+    """What became of a backfill in this call.
+
+    Attributes:
+        problems: One line for each thing that keeps it from its end.
+        goes_on_at: When there are calls again; None when that is not what it waits for, or nobody knows.
+        unread: Streams that were never read to their end: with any, nobody was judged.
+        would_be: Who would be MQL; None where they are handed off, or nobody could be judged yet.
+        plan: Every write that handing them off would make, where that was asked for.
+        run: The last run of handing them off, where that was asked for.
+        calls: CRM -> how many calls this took.
+    """
+
+    backfill: Backfill
+    problems: list[str] = field(default_factory=list)
+    goes_on_at: datetime | None = None
+    unread: list[str] = field(default_factory=list)
+    would_be: WouldBe | None = None
+    plan: Plan | None = None
+    run: RunReport | None = None
+    calls: dict[str, CallCount] = field(default_factory=dict)
+
+
+@contextmanager
+def hold_backfill(company: Company) -> Iterator[None]:
+    """Keep everybody else from working on a backfill of the company.
+
+    Raises:
+        ConnectorError: Somebody does.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_work(company, "backfill"))
+        except LeaseHeldError as error:
+            raise ConnectorError(
+                f"a backfill of {company.name} is at work since {error.held_since:%Y-%m-%d %H:%M:%S} UTC "
+                f"({error.holder})",
+                hint="Wait until it ends, or end it there (Ctrl-C): it can be resumed.",
+            ) from None
+        yield
+
+
+def begin(company: Company, order: Order, costs: Sequence[CrmCost], rhythm: Rhythm = USUAL) -> Backfill:
+    """Note that a backfill begins; `costs` are those of its streams.
+
+    Raises:
+        ConfigError: The mapping names fields that an account does not have.
+    """
+    places = order.streams or tuple(all_streams(company))
+    streams = [one for cost in costs for one in cost.streams if (one.crm, one.stream) in places]
+    with take_turn(company, rhythm.sleep) as lease:
+        require_fields_once(begin_judging(company), lease)
+        backfill = company.store.start_backfill(
+            lease, streams, handoff=order.handoff or HandoffMode.NONE, since=order.since, at=company.clock(),
+        )
+    log.info("backfill began", company=company.name, number=backfill.number, handoff=backfill.handoff.value)
+    return backfill
+
+
+def change_handoff(
+    company: Company, backfill: Backfill, handoff: HandoffMode, rhythm: Rhythm = USUAL,
+) -> Backfill:
+    """Have a backfill end otherwise than it was begun for; `write` lets go of whom it, or one before it, held."""
+    with take_turn(company, rhythm.sleep) as lease:
+        if handoff is HandoffMode.WRITE:
+            company.store.release_held(lease, backfill, company.clock())
+        else:
+            company.store.change_handoff(lease, backfill.number, handoff)
+    return read_again(company)
+
+
+def work(
+    company: Company, backfill: Backfill, tell: Tell, *, waits: bool = False, approve_over: int | None = None,
+    rhythm: Rhythm = USUAL,
+) -> BackfillReport:
+    """Go on with a backfill until its end, or until nothing is left that can be done now; one that is over is told.
+
+    Args:
+        waits: When the calls are used up, wait for new ones.
+        approve_over: With `write`: as `run.sync` takes it.
+
+    Raises:
+        ConnectorError: A CRM refuses us altogether, or the store failed; what was read is kept.
+    """
+    calls, book, pace = call_counter(company), CallBook(company), Pace(company)
+    report = BackfillReport(backfill)
+    try:
+        if backfill.state is BackfillState.READING:
+            reader = StreamsReader(company, backfill, tell, book, pace, rhythm)
+            reader.read_all(waits=waits)
+            backfill, report.problems, report.goes_on_at = reader.backfill, reader.problems, reader.goes_on_at
+        if not report.problems:
+            lift_limits(company)
+            _End(company, report, backfill, tell, pace, rhythm).reach(approve_over)
+    finally:
+        book.keep()
+        lift_limits(company)
+    report.backfill, report.calls = read_again(company), calls()
+    return report
+
+
+def cancel(company: Company, backfill: Backfill, tell: Tell, rhythm: Rhythm = USUAL) -> Backfill:
+    """End a backfill early, keeping what it read; whom it holds by then, and by what is read, stays held."""
+    end = _End(company, BackfillReport(backfill), backfill, tell, Pace(company), rhythm)
+    if backfill.holds:
+        end.hold_all()
+    end.move(BackfillState.CANCELLED)
+    return read_again(company)
+
+
+class _End:
+    """What comes behind the reading."""
+
+    def __init__(
+        self, company: Company, report: BackfillReport, backfill: Backfill, tell: Tell, pace: Pace, rhythm: Rhythm,
+    ) -> None:
+        self._company = company
+        self._report = report
+        self._backfill = backfill
+        self._tell = tell
+        self._pace = pace
+        self._rhythm = rhythm
+
+    def reach(self, approve_over: int | None) -> None:
+        """Find out who would be MQL, or hand them off, as the backfill was begun for."""
+        backfill, judging = self._backfill, begin_judging(self._company)
+        if not backfill.holds:
+            if backfill.state is not BackfillState.WRITING:
+                self.move(BackfillState.WRITING)
+            self._hand_off(approve_over)
+            return
+        if backfill.is_open:
+            if backfill.state is not BackfillState.JUDGING:
+                self.move(BackfillState.JUDGING)
+            self.hold_all()
+            self.move(BackfillState.DONE)
+        self._report.unread = unread_streams(self._company)
+        if self._report.unread:
+            return
+        self._say("people")
+        self._report.would_be = who_would_be(judging, backfill)
+        if backfill.handoff is HandoffMode.PLAN:
+            self._report.plan = plan_held(judging, backfill)
+
+    def hold_all(self) -> None:
+        """Hold everybody who would be handed off by what the backfill brought, before it holds no more."""
+        company, after, is_understood = begin_judging(self._company), "", False
+        while True:
+            with self._turn() as lease:
+                if not is_understood:
+                    understand(company, lease, no_progress)
+                    is_understood = True
+                if unread_streams(company):
+                    return
+                after = hold_some(company, lease, self._backfill, after, self._rhythm.part_seconds)
+            if not after:
+                return
+            self._say("people")
+            self._rhythm.sleep(self._rhythm.pause_seconds)
+
+    def move(self, state: BackfillState) -> None:
+        """Note how far it is."""
+        with self._turn() as lease:
+            self._company.store.move_backfill(lease, self._backfill.number, state, self._company.clock())
+        log.info("backfill moved", company=self._company.name, number=self._backfill.number, state=state.value)
+
+    def _hand_off(self, approve_over: int | None) -> None:
+        """Run as `mql sync` does, in parts, until all of it is done."""
+        while True:
+            deadline = time.monotonic() + LONGEST * self._rhythm.part_seconds
+
+            def progress(step: Step, deadline: float = deadline) -> None:
+                self._say(f"{step.phase.replace('_', ' ')}: {step.what}", step.done)
+                # Not while it pulls: the next part would begin that anew.
+                if step.phase != "pull" and time.monotonic() >= deadline:
+                    raise RunPausedError("a backfill's part ends")
+
+            try:
+                run = sync(self._company, progress, approve_over=approve_over, is_part=True, sleep=self._rhythm.sleep)
+            except LeaseHeldError as error:
+                self._tell_held(error)
+                self._rhythm.sleep(self._rhythm.pause_seconds)
+                continue
+            if not run.is_paused:
+                break
+            self._rhythm.sleep(self._rhythm.pause_seconds)
+        self._report.run, self._report.unread = run, run.unread
+        self.move(BackfillState.DONE)
+
+    def _turn(self) -> AbstractContextManager[Lease]:
+        return take_turn(self._company, self._rhythm.sleep, self._tell_held)
+
+    def _say(self, what: str, done: int = 0) -> None:
+        self._tell(Advance(what, done, *self._pace.sums(self._backfill)))
+
+    def _tell_held(self, error: LeaseHeldError) -> None:
+        self._tell(Advance("", 0, *self._pace.sums(self._backfill), waits=f"a run is at work ({error.holder})"))

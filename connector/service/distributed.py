@@ -1,0 +1,172 @@
+"""The service on many machines: any number of processes on one PostgreSQL, each taking turns of all companies.
+
+Who takes the next turn is the engine's business (`jobs.py`); what a turn is, and when it is due, is the same as on one
+machine. The database may go away and come back: no turn goes on without it, and the process waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from procrastinate.utils import causes
+from sqlalchemy import make_url
+
+from connector.errors import StoreError
+from connector.logs import get_logger
+from connector.service.job_tables import ensure_job_tables, job_address
+from connector.service.jobs import EngineStoppedError, Work, quieten_libraries, work_on_jobs
+from connector.service.roster import Roster
+from connector.service.stopping import STOP_SECONDS, Stopping, stop_on_signals
+from connector.service.turn import take_turn
+from connector.settings import Config
+from connector.store import Store, open_store
+from connector.wiring import Clock, system_clock
+
+log = get_logger(__name__)
+
+_STORE_PAUSE_SECONDS = 3.0
+
+
+class OutdatedError(StoreError):
+    """The store was brought to a version that this program does not work with, while it worked."""
+
+
+class DistributedService:
+    """Takes turns together with all other processes that work on the same database."""
+
+    def __init__(
+        self, roster: Roster, store: Store, stopping: Stopping, *, turns_at_once: int | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            turns_at_once: For so many companies at the same time; None: as the configuration says.
+        """
+        self._roster, self._store, self._stopping, self._clock = roster, store, stopping, clock
+        self._turns_at_once = turns_at_once or roster.config.settings.service.turns_at_once
+        self._reads_anew = threading.Event()
+        self._running: set[str] = set()
+
+    @property
+    def running(self) -> list[str]:
+        """The companies that have their turns here now."""
+        return sorted(self._running)
+
+    def read_anew(self) -> None:
+        """Have the configuration read anew in a moment; returns without waiting for it."""
+        self._reads_anew.set()
+
+    def work(self) -> None:
+        """Take turns until this process is asked to stop and the turns under way have ended.
+
+        Raises:
+            OutdatedError: The store's version changed to one that this program does not work with.
+            StoreError: The engine's tables cannot be made.
+        """
+        quieten_libraries()
+        url = self._roster.config.store_url
+        ensure_job_tables(job_address(url))
+        work = Work(self._roster.due, self._take, self._watch, self._turns_at_once, self._stopping.asked)
+        is_lost = False
+        while not self._stopping.asked():
+            try:
+                self._watch()
+                if is_lost:
+                    log.warning("store works again")
+                is_lost = False
+                work_on_jobs(url, work)
+            except OutdatedError:
+                raise
+            except (StoreError, EngineStoppedError) as error:
+                if not is_lost:
+                    log.error("store fails: trying again every few seconds", trouble=self._trouble(error))
+                is_lost = True
+                self._stopping.wait(_STORE_PAUSE_SECONDS)
+
+    def _take(self, company: str, asked_to_stop: Callable[[], bool]) -> None:
+        """Take a company's turn, unless somebody took it since it was handed out, or nobody here knows it."""
+        try:
+            row = self._store.get_schedule(company)
+            if row is None or row.due_at > self._clock() or company not in self._roster.companies or asked_to_stop():
+                return
+            self._running.add(company)
+            try:
+                is_stored = take_turn(self._roster.config, self._store, company, asked_to_stop, self._clock).is_stored
+            finally:
+                self._running.discard(company)
+        except StoreError:
+            is_stored = False      # `_watch` meets the same trouble, and it is told there
+        if not is_stored:
+            self._stopping.wait(_STORE_PAUSE_SECONDS)
+
+    def _watch(self) -> None:
+        """Read anew what changed on disk, and make sure that this program may work with the store.
+
+        Raises:
+            OutdatedError: It may not any more.
+            StoreError: The store cannot be asked.
+        """
+        state = self._store.schema_state()
+        if not state.is_current:
+            raise OutdatedError(
+                f"store {state.place} has schema {state.revision} now; this program works with {state.known[-1]}",
+                hint="start the version of the program that belongs to it; `mql db check` tells how they stand",
+            )
+        at_once = self._reads_anew.is_set()
+        self._reads_anew.clear()
+        self._roster.refresh(at_once=at_once)
+
+    def _trouble(self, error: Exception) -> str:
+        """Return why the engine stopped: in the store's words, where the store has the same trouble."""
+        if isinstance(error, StoreError):
+            return str(error)
+        try:
+            self._store.schema_state()
+        except StoreError as same:
+            return str(same)
+        return " from ".join(type(one).__name__ for one in causes(error))
+
+
+def serve(
+    config: Config, *, turns_at_once: int | None = None, clock: Clock = system_clock,
+    tell: Callable[[str], None] = print,
+) -> int:
+    """Take turns on a PostgreSQL store until SIGTERM or SIGINT; return the exit code. For the main thread.
+
+    Args:
+        turns_at_once: For so many companies at the same time; None: as the configuration says.
+        tell: Gets a line for whoever started it.
+
+    Raises:
+        StoreError: The store cannot be opened, or became newer than this program.
+    """
+    stopping = Stopping()
+    with open_store(config.store_url) as store:
+        service = DistributedService(
+            Roster(config, store, clock), store, stopping, turns_at_once=turns_at_once, clock=clock,
+        )
+        with stop_on_signals(stopping, service.read_anew):
+            working = ThreadPoolExecutor(1, thread_name_prefix="engine").submit(service.work)
+            working.add_done_callback(lambda _: stopping.ask())      # it ends unasked only by an error
+            tell(_told(config, turns_at_once))
+            log.info("service started", companies=len(config.settings.companies))
+            stopping.wait()
+            log.info("service stops")
+            try:
+                working.result(STOP_SECONDS)
+            except TimeoutError:
+                log.warning("service cut off: whoever is next goes on", companies=" ".join(service.running))
+                # A thread in a request cannot be ended otherwise. Whatever dies here, dies as in a crash.
+                os._exit(0)
+    log.info("service stopped")
+    return 0
+
+
+def _told(config: Config, turns_at_once: int | None) -> str:
+    at_once = turns_at_once or config.settings.service.turns_at_once
+    place = make_url(config.store_url).render_as_string(hide_password=True)
+    return f"working for {len(config.settings.companies)} companies, {at_once} at once, on {place}; Ctrl-C ends it"

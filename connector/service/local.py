@@ -1,0 +1,201 @@
+"""The service on one machine: threads of this process share one SQLite store.
+
+One looks who is due and hands the longest due out to those that take turns. No company has two turns at once here;
+against other processes (`mql sync`, a backfill) the lease guards.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy import make_url
+
+from connector.errors import StoreError
+from connector.logs import get_logger
+from connector.service.roster import Roster
+from connector.service.stopping import STOP_SECONDS, Stopping, stop_on_signals
+from connector.service.turn import take_turn
+from connector.settings import Config
+from connector.store import Store, open_store
+from connector.wiring import Clock, system_clock
+
+log = get_logger(__name__)
+
+Attend = Callable[[Config, Store, Callable[[], float]], AbstractContextManager[None]]
+"""Looks after a running service: gets its configuration, its store, and what tells `LocalService.still_seconds`."""
+
+_LOOK_SECONDS = 1.0
+_STORE_PAUSE_SECONDS = 5.0
+
+
+class LocalService:
+    """Gives the due companies their turns, several at once."""
+
+    def __init__(self, roster: Roster, store: Store, stopping: Stopping, clock: Clock = system_clock) -> None:
+        self._roster, self._store, self._stopping, self._clock = roster, store, stopping, clock
+        self._hands = roster.config.settings.service.turns_at_once
+        self._next: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._running: set[str] = set()      # also those that are handed out and not begun
+        self._looked_at = time.monotonic()
+        self._looks, self._reads_anew = threading.Event(), threading.Event()
+        self._is_waited_for = False      # others are due, and no hand is free
+        self._is_store_down = False
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin, with as many threads for turns as `service.turns_at_once` says."""
+        works = {f"turns-{number + 1}": self._take_turns for number in range(self._hands)}
+        for name, work in {"dispatch": self._dispatch, **works}.items():
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def still_seconds(self) -> float:
+        """Return for how long nobody has looked whose turn it is: a second or two while all is well."""
+        return time.monotonic() - self._looked_at
+
+    def read_anew(self) -> None:
+        """Have the configuration read anew at once; returns without waiting for it."""
+        self._reads_anew.set()
+        self._looks.set()
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait so long at most until every thread has ended; return the companies that still have their turns."""
+        until = time.monotonic() + seconds
+        self._looks.set()
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return sorted(self._running)
+
+    def _dispatch(self) -> None:
+        """Hand out those who are due, the longest due first, until the service is to stop."""
+        while not self._stopping.asked():
+            self._looks.clear()
+            try:
+                self._hand_out()
+            except StoreError as error:
+                self._note_store(str(error))
+                self._stopping.wait(_STORE_PAUSE_SECONDS)
+            except Exception:      # a bug of ours must not leave the service without its head
+                log.exception("dispatch broken")
+                self._stopping.wait(_STORE_PAUSE_SECONDS)
+            else:
+                self._note_store("")
+                self._looks.wait(_LOOK_SECONDS)
+        for _ in range(self._hands):
+            self._next.put(None)
+
+    def _hand_out(self) -> None:
+        self._looked_at = time.monotonic()
+        at_once = self._reads_anew.is_set()
+        self._reads_anew.clear()
+        self._roster.refresh(at_once=at_once)
+        due = [name for name in self._roster.due() if name not in self._running]
+        free_hands = self._hands - len(self._running)
+        for name in due[:free_hands]:
+            self._running.add(name)
+            self._next.put(name)
+        self._is_waited_for = len(due) > free_hands
+
+    def _take_turns(self) -> None:
+        while (company := self._next.get()) is not None:
+            try:
+                if not self._stopping.asked():
+                    self._take_turn(company)
+            finally:
+                self._running.discard(company)
+                self._looks.set()
+
+    def _take_turn(self, company: str) -> None:
+        turn = take_turn(
+            self._roster.config, self._store, company, self._stopping.asked, self._clock,
+            others_wait=lambda: self._is_waited_for,
+        )
+        if not turn.is_stored:
+            self._note_store(turn.trouble)
+            self._stopping.wait(_STORE_PAUSE_SECONDS)      # it is due still: not again and again in the same second
+
+    def _note_store(self, trouble: str) -> None:
+        """Tell once when the store fails, and once when it works again."""
+        if bool(trouble) is not self._is_store_down:
+            self._is_store_down = bool(trouble)
+            if trouble:
+                log.error("store fails: trying again every few seconds", trouble=trouble)
+            else:
+                log.warning("store works again")
+
+
+def serve(
+    config: Config, *, clock: Clock = system_clock,
+    attend: Attend = lambda _config, _store, _still_seconds: nullcontext(),
+) -> None:
+    """Serve all companies on a SQLite store until SIGTERM or SIGINT; print what it serves and from where.
+
+    Args:
+        attend: Is entered before the first turn, and left after the last.
+
+    Raises:
+        StoreError: The store cannot be opened, or another service works on it.
+    """
+    stopping, threads = Stopping(), config.settings.service.turns_at_once
+    with open_store(config.store_url, threads=threads) as store, only_service(config.store_url):
+        roster = Roster(config, store, clock)
+        service = LocalService(roster, store, stopping, clock)
+        with stop_on_signals(stopping, service.read_anew), attend(config, store, service.still_seconds):
+            service.start()
+            print(_told(roster), flush=True)
+            log.info("service started", companies=len(roster.companies))
+            stopping.wait()
+            log.info("service stops")
+            left = service.join(STOP_SECONDS)
+            if left:
+                log.warning("service cut off: the next start goes on", companies=" ".join(left))
+                # A thread in a request cannot be ended otherwise. Whatever dies here, dies as in a crash.
+                os._exit(0)
+    log.info("service stopped")
+
+
+def _told(roster: Roster) -> str:
+    count, at_once = len(roster.companies), roster.config.settings.service.turns_at_once
+    noun = "company" if count == 1 else "companies"
+    return f"serving {count} {noun}, {at_once} at once, from {roster.config.store_url}; Ctrl-C ends it"
+
+
+@contextmanager
+def only_service(store_url: str) -> Iterator[None]:
+    """Hold the one place of a service beside a SQLite file; the system gives it free when the process dies.
+
+    Raises:
+        StoreError: Another service works on this store.
+    """
+    path = Path(f"{make_url(store_url).database}-service")
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="ascii")
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror})", hint="give this user the right to write its directory",
+        ) from error
+    with file:
+        _lock(file, path)
+        file.truncate(0)
+        file.write(f"{os.getpid()}")
+        file.flush()
+        yield
+
+
+def _lock(file: TextIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise StoreError(
+            f"another `mql serve` (process {file.read().strip() or '?'}) works on this store already",
+            hint=f"One is enough; end it first. It holds {path}.",
+        ) from None

@@ -1,0 +1,269 @@
+"""How every company does, in one look: what `/metrics` and `mql status` tell, and what raises an alarm.
+
+Nothing here goes through a table that grows with the companies' data: every query is by company, and by the end of an
+index.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from connector.records import ChangeKind
+from connector.store.backfills import QUIET_BEFORE
+from connector.store.bulk import as_list, each_of, insert_rows, run_text
+from connector.store.codec import dump_json, load_json
+from connector.store.database import Database
+from connector.store.instants import from_micros, hour_of, to_micros
+from connector.store.rows import ChangeState, Lease
+from connector.store.schedules import ScheduleRow, to_schedule_row
+from connector.store.schema import (
+    calls,
+    company_state,
+    decisions,
+    definitions,
+    leases,
+    outbox,
+    receipts,
+    schedules,
+    turns,
+)
+
+DAY = timedelta(hours=24)
+
+UNFINISHED = (
+    ChangeState.PLANNED, ChangeState.SENDING, ChangeState.RETRY, ChangeState.REJECTED, ChangeState.DEAD,
+)
+"""The states of changes that are counted: what is written grows for ever, and is told by the runs."""
+
+_FRESHNESS = "freshness:"
+
+# The newest run of each company by the end of an index: `GROUP BY` would read all runs there ever were.
+_LAST_RUNS = """
+    SELECT company, status, started_at, finished_at FROM runs WHERE run_id IN (
+        SELECT (SELECT max(newest.run_id) FROM runs newest WHERE newest.company = named.value)
+        FROM (SELECT value FROM json_each(?)) named
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How far a company is read from one CRM.
+
+    Attributes:
+        streams: Each mapped stream -> the moment up to which it is read, or known to have had no news; None: it was
+            never read to its end.
+        loaded_at: When the last of them had been read to its end for the first time; None: not yet.
+        allowed: Our share of the CRM's calls in a day; None: unknown.
+        time_zone: The company's.
+        language: The company's.
+    """
+
+    streams: Mapping[str, datetime | None]
+    loaded_at: datetime | None = None
+    allowed: int | None = None
+    time_zone: str = "UTC"
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """A company's newest run, whoever started it; `finished_at` is None while it runs, or where it died."""
+
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CompanyHealth:
+    """What the store knows of how one company does.
+
+    Attributes:
+        schedule: Its turns; None: the service never had it.
+        held_since: Since when somebody is at work for it; None: nobody is.
+        last_run: Its newest run; None: there was none.
+        freshness: CRM -> how far it is read.
+        calls: CRM -> calls sent in the last 24 hours.
+        outbox: CRM -> state -> how many changes; without those that are written.
+        turns: How a turn ended -> how many did.
+        latencies: Seconds from an event to its visible task, of the tasks of the last 24 hours, the shortest first.
+    """
+
+    company: str
+    schedule: ScheduleRow | None = None
+    held_since: datetime | None = None
+    last_run: LastRun | None = None
+    freshness: Mapping[str, Freshness] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
+    outbox: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    turns: Mapping[str, int] = field(default_factory=dict)
+    latencies: Sequence[float] = ()
+
+
+class HealthStore(Database):
+    """How the companies do."""
+
+    def note_freshness(
+        self, lease: Lease, crm: str, freshness: Freshness, at: datetime,
+    ) -> None:
+        """Remember how far the lease's company is read from a CRM.
+
+        Args:
+            freshness: Streams without a moment keep the one they had; `loaded_at` is of no account.
+        """
+        mine = (company_state.c.company == lease.company, company_state.c.name == f"{_FRESHNESS}{crm}")
+        with self._writing(lease) as connection:
+            text = connection.scalar(select(company_state.c.value).where(*mine))
+            before = _to_freshness(text) if text is not None else Freshness({})
+            streams = {name: moment or before.streams.get(name) for name, moment in freshness.streams.items()}
+            new = any(before.streams.get(name) is None for name in streams)
+            loaded_at = None if None in streams.values() else at if new else before.loaded_at
+            value = dump_json({
+                "streams": {name: None if moment is None else to_micros(moment) for name, moment in streams.items()},
+                "loaded_at": None if loaded_at is None else to_micros(loaded_at),
+                "allowed": freshness.allowed if freshness.allowed is not None else before.allowed,
+                "time_zone": freshness.time_zone, "language": freshness.language,
+            })
+            insert_rows(
+                connection, company_state, ("company", "name", "value"), [(lease.company, f"{_FRESHNESS}{crm}", value)],
+                "ON CONFLICT (company, name) DO UPDATE SET value = excluded.value",
+            )
+
+    def read_health(self, companies: Mapping[str, Collection[str]], at: datetime) -> list[CompanyHealth]:
+        """How these companies do at `at`, in their order, all seen at one moment.
+
+        Args:
+            companies: Name -> its CRMs; what is known of others is left out.
+        """
+        names = list(companies)
+        with self._reading() as connection:
+            rows = {row.company: to_schedule_row(row) for row in connection.execute(select(schedules))}
+            held = _read_held(connection, names, at)
+            last = _read_last_runs(connection, names)
+            facts = _read_facts(connection, companies)
+            spent = _read_calls(connection, names, at)
+            waiting = _read_outbox(connection, names)
+            ended = _read_turns(connection, names)
+            tasks = _read_tasks(connection, names, at - DAY)
+        told = []
+        for name, crms in companies.items():
+            of_company = facts[name]
+            texts = {crm: of_company.get(f"{_FRESHNESS}{crm}") for crm in crms}
+            freshness = {crm: _to_freshness(text) for crm, text in texts.items() if text is not None}
+            quiet_before = of_company.get(QUIET_BEFORE)
+            told.append(CompanyHealth(
+                name, rows.get(name), held.get(name), last.get(name), freshness,
+                {crm: spent[name].get(crm, 0) for crm in crms},
+                {crm: waiting[name][crm] for crm in crms if crm in waiting[name]}, ended[name],
+                _latencies(tasks[name], freshness, datetime.fromisoformat(quiet_before) if quiet_before else None),
+            ))
+        return told
+
+
+def _read_held(connection: Connection, names: Sequence[str], at: datetime) -> dict[str, datetime]:
+    query = select(leases.c.company, leases.c.acquired_at).where(
+        leases.c.company.in_(each_of(names)), leases.c.holder.is_not(None), leases.c.expires_at > at,
+    )
+    return {row.company: row.acquired_at for row in connection.execute(query)}
+
+
+def _read_last_runs(connection: Connection, names: Sequence[str]) -> dict[str, LastRun]:
+    found = run_text(connection, _LAST_RUNS, (as_list(connection, names),))
+    return {
+        company: LastRun(status, from_micros(started), None if finished is None else from_micros(finished))
+        for company, status, started, finished in found
+    }
+
+
+def _read_facts(connection: Connection, companies: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
+    crms = {crm for own in companies.values() for crm in own}
+    query = select(company_state).where(
+        company_state.c.company.in_(each_of(companies)),
+        company_state.c.name.in_([*(f"{_FRESHNESS}{crm}" for crm in sorted(crms)), QUIET_BEFORE]),
+    )
+    facts: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in connection.execute(query):
+        facts[row.company][row.name] = row.value
+    return facts
+
+
+def _read_calls(connection: Connection, names: Sequence[str], at: datetime) -> dict[str, dict[str, int]]:
+    query = select(calls.c.company, calls.c.crm, func.sum(calls.c.calls)).where(
+        calls.c.company.in_(each_of(names)), calls.c.hour >= hour_of(at - DAY),
+    ).group_by(calls.c.company, calls.c.crm)
+    spent: dict[str, dict[str, int]] = defaultdict(dict)
+    for company, crm, number in connection.execute(query):
+        spent[company][crm] = int(number)
+    return spent
+
+
+def _read_outbox(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
+    query = select(outbox.c.company, outbox.c.crm, outbox.c.state, func.count()).where(
+        outbox.c.company.in_(each_of(names)), outbox.c.state.in_(UNFINISHED),
+    ).group_by(outbox.c.company, outbox.c.state, outbox.c.crm)
+    found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    for company, crm, state, count in connection.execute(query):
+        found[company][crm][state] = count
+    return found
+
+
+def _read_turns(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(select(turns).where(turns.c.company.in_(each_of(names)))):
+        found[row.company][row.outcome] = row.number
+    return found
+
+
+def _read_tasks(
+    connection: Connection, names: Sequence[str], since: datetime,
+) -> dict[str, list[Row[*tuple[Any, ...]]]]:
+    """Company -> when each of its tasks became visible, the event before it, and its definition's publication."""
+    query = select(receipts.c.company, receipts.c.at, decisions.c.event_at, definitions.c.published_at).join(
+        decisions, (decisions.c.company == receipts.c.company) & (decisions.c.person_id == receipts.c.person_id)
+        & (decisions.c.cycle == receipts.c.cycle) & (decisions.c.kind == "handoff"),
+    ).outerjoin(
+        definitions,
+        (definitions.c.company == decisions.c.company) & (definitions.c.version == decisions.c.definition),
+    ).where(
+        receipts.c.company.in_(each_of(names)), receipts.c.kind == ChangeKind.TASK, receipts.c.at >= since,
+        receipts.c.outcome == ChangeState.DONE, decisions.c.event_at.is_not(None),
+    )
+    found: dict[str, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.company].append(row)
+    return found
+
+
+def _latencies(
+    tasks: Sequence[Row[*tuple[Any, ...]]], freshness: Mapping[str, Freshness], quiet_before: datetime | None,
+) -> list[float]:
+    """Return the seconds from event to task of those tasks that could have been made when their event happened.
+
+    Not counted: what happened before everything was read for the first time, before a backfill or before the
+    definition was published.
+    """
+    loaded = [one.loaded_at for one in freshness.values()]
+    if not loaded or None in loaded:
+        return []
+    seconds = []
+    for row in tasks:
+        bounds = [*loaded, row.published_at, quiet_before]
+        if row.event_at > max(bound for bound in bounds if bound is not None):
+            seconds.append((row.at - row.event_at).total_seconds())
+    return sorted(seconds)
+
+
+def _to_freshness(text: str) -> Freshness:
+    plain = load_json(text)
+    loaded_at = plain["loaded_at"]
+    return Freshness(
+        {name: None if moment is None else from_micros(moment) for name, moment in plain["streams"].items()},
+        None if loaded_at is None else from_micros(loaded_at), plain["allowed"], plain["time_zone"], plain["language"],
+    )

@@ -1,0 +1,325 @@
+"""Backfills beside the runs: in parts, with calls of their own, and nobody handed off for what was before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.errors import ConfigError, ConnectorError
+from connector.pipeline.backfill.order import Order, all_streams, find_since, find_streams, settle
+from connector.pipeline.backfill.parts import Advance, Rhythm
+from connector.pipeline.backfill.share import estimate_streams
+from connector.pipeline.backfill.work import BackfillReport, begin, cancel, change_handoff, hold_backfill, work
+from connector.pipeline.company import Company
+from connector.pipeline.run import sync
+from connector.reports.explain import explain
+from connector.sandbox.serve import SandboxPair
+from connector.settings import Config, Settings
+from connector.store import BackfillState, HandoffMode
+from connector.wiring import open_company
+from tests.acceptance.conftest import Player, make_config
+
+EMAIL = "ken@asahi.example"
+OTHER = "aya@minato.example"
+QUICK = Rhythm(part_seconds=0.0, pause_seconds=0.0, sleep=lambda _: None)
+
+Open = Callable[..., AbstractContextManager[Company]]
+
+
+@pytest.fixture
+def open_mirai(pair: SandboxPair, player: Player, tmp_path: Path) -> Open:
+    """Open mirai on the player's account; `later` moves our clock, `share` is `sync.backfill_share`."""
+
+    def open_it(later: timedelta = timedelta(0), share: float = 0.5, calls_share: float = 0.5) -> Any:
+        content = make_config(tmp_path, pair.urls, "mirai", player.account).in_file
+        content["sync"] = {"backfill_share": share}
+        content["companies"]["mirai"]["hubspot"]["daily_calls_share"] = calls_share
+        config = Config(path=tmp_path / "config.toml", settings=Settings(**content), in_file=content)
+        return open_company(config, "mirai", clock=lambda: datetime.now(UTC) + later)
+
+    return open_it
+
+
+def silent(_: Advance) -> None:
+    pass
+
+
+def fill(
+    company: Company, *streams: str, handoff: HandoffMode = HandoffMode.NONE, since: datetime | None = None,
+    rhythm: Rhythm = QUICK, tell: Callable[[Advance], None] = silent,
+) -> BackfillReport:
+    order = Order(find_streams(company, streams), since, handoff)
+    costs = estimate_streams(company, order.streams or all_streams(company), since)
+    return work(company, begin(company, order, costs, rhythm), tell, rhythm=rhythm)
+
+
+def tasks(player: Player) -> list[str]:
+    """Return the keys of our tasks in both CRMs."""
+    return sorted(
+        [str(t["properties"]["mql_key"]) for t in player.records("hubspot", "tasks") if t["properties"].get("mql_key")]
+        + [str(t["MQL_Key__c"]) for t in player.records("salesforce", "Task") if t.get("MQL_Key__c")]
+    )
+
+
+def names(report: BackfillReport) -> set[str]:
+    assert report.would_be is not None
+    assert report.would_be.count == len(report.would_be.top)
+    return {judged.person.emails[0] for judged in report.would_be.top}
+
+
+def records(report: BackfillReport) -> dict[str, int]:
+    return {f"{one.crm}.{one.stream}": one.records for one in report.backfill.streams}
+
+
+def why_not(company: Company, email: str) -> str:
+    return explain(company, email).judged.decision.why_not
+
+
+def two_leads(player: Player) -> None:
+    """Somebody in each CRM who has done enough to be an MQL."""
+    player.contact(EMAIL)
+    player.download_in_hubspot(EMAIL)
+    player.download_in_salesforce(player.lead(OTHER))
+
+
+def test_a_first_load_by_backfill_hands_nobody_off_and_the_runs_go_on_from_it(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company:
+        report = fill(company)
+        assert (report.backfill.state, report.problems, report.unread) == (BackfillState.DONE, [], [])
+        assert names(report) == {EMAIL, OTHER}
+        run = sync(company)
+        assert (run.problems, run.handed_off_count, sum(c.new for c in run.pulled)) == ([], 0, 0)
+        assert why_not(company, EMAIL) == why_not(company, OTHER) == "backfilled"
+        firings = company.store.read_firings("mirai", [j.person.person_id for j in report.would_be.top])
+        assert not any(firings.values()), "what was before sets nothing off"
+        figures = [c["properties"].get("mql_score") for c in player.records("hubspot", "contacts")]
+        assert figures == ["40"], "the run writes scores as ever"
+    assert tasks(player) == []
+    player.advance(1200)
+    player.download_in_hubspot(EMAIL, "資料ダウンロード：事例集")
+    with open_mirai(later=timedelta(minutes=20)) as company:
+        run = sync(company)
+        assert [j.person.emails[0] for j in run.handed_off] == [EMAIL]
+        assert (run.handed_off[0].decision.cycle, why_not(company, OTHER)) == (1, "backfilled")
+    assert len(tasks(player)) == 1
+
+
+def test_runs_beside_a_first_load_leave_it_to_the_backfill_and_judge_nobody(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    runs = []
+    with open_mirai() as company, open_mirai() as beside:
+
+        def between(_: float) -> None:
+            if not runs:
+                before = len(player.requests("hubspot"))
+                runs.append(sync(beside))
+                listed = {r["path"] for r in player.requests("hubspot")[before:] if r["path"].endswith("/contacts")}
+                assert listed == set(), "the run does not read what the backfill reads"
+
+        report = fill(company, rhythm=Rhythm(0.0, 0.5, between))
+        (run,) = runs
+        assert (run.judged_count, run.handed_off_count) == (0, 0)
+        assert "hubspot contacts" in run.unread
+        assert any("the open backfill reads for the first time" in notice for notice in run.notices)
+        assert report.problems == []
+        assert names(report) == {EMAIL, OTHER}
+        assert sync(beside).unread == []
+    assert tasks(player) == []
+
+
+def test_whoever_does_something_while_it_is_under_way_is_handed_off_by_the_run_beside_it(
+    player: Player, open_mirai: Open,
+) -> None:
+    two_leads(player)
+    with open_mirai() as company, open_mirai() as beside:
+        fill(company)
+        player.advance(2)
+        runs = []
+
+        def between(_: float) -> None:
+            if not runs:
+                player.advance(60)
+                player.download_in_hubspot(EMAIL, "資料ダウンロード：事例集")
+                player.advance(60)
+                runs.append(sync(beside))
+
+        report = fill(company, "contacts", "leads", rhythm=Rhythm(0.0, 0.5, between))
+        assert [j.person.emails[0] for j in runs[0].handed_off] == [EMAIL]
+        assert names(report) == {OTHER}
+    assert len(tasks(player)) == 1
+
+
+def test_a_plan_tells_every_write_and_handing_over_makes_them_once(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company:
+        report = fill(company, handoff=HandoffMode.PLAN)
+        assert report.plan is not None
+        kinds = sorted((c.crm, c.kind.value) for one in report.plan.judged for c in one.changes)
+        assert kinds == sorted((crm, kind) for crm in ("hubspot", "salesforce")
+                               for kind in ("stage", "score", "task", "note"))
+        assert report.plan.written_by == "mql backfill mirai --resume --handoff write"
+        assert tasks(player) == []
+        order = Order(handoff=HandoffMode.WRITE, resumes=True)
+        over = settle(company, order, company.store.read_backfill("mirai"))
+        assert over is not None
+        report = work(company, change_handoff(company, over, HandoffMode.WRITE, QUICK), silent, rhythm=QUICK)
+        assert report.run is not None
+        assert report.run.handed_off_count == 2
+        assert report.backfill.state is BackfillState.DONE
+        assert len(tasks(player)) == 2
+        assert sync(company).handed_off_count == 0
+        with pytest.raises(ConfigError, match="is over, and so are its handoffs"):
+            settle(company, order, company.store.read_backfill("mirai"))
+    assert len(tasks(player)) == 2
+
+
+def test_with_write_it_ends_as_a_run_does_and_waits_for_approval_like_one(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company:
+        order = Order(handoff=HandoffMode.WRITE)
+        backfill = begin(company, order, estimate_streams(company, all_streams(company), None), QUICK)
+        report = work(company, backfill, silent, approve_over=3, rhythm=QUICK)
+        assert report.run is not None
+        assert report.run.held is not None
+        assert tasks(player) == []
+        assert sync(company, approve_over=100).problems == []
+        assert len(tasks(player)) == 2
+        assert sync(company).handed_off_count == 0
+
+
+def test_since_a_day_only_what_changed_or_happened_then_is_read(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company:
+        sync(company)
+    assert len(tasks(player)) == 2
+    player.advance(2 * 86_400)
+    player.contact("new@asahi.example")
+    player.download_in_hubspot("new@asahi.example")
+    player.download_in_salesforce(player.lead("late@minato.example"), "資料ダウンロード：新しい")
+    with open_mirai(later=timedelta(days=2)) as company:
+        day = (company.clock() - timedelta(days=1)).astimezone(company.mapping.zone)
+        since = find_since(company, f"{day:%Y-%m-%d}")
+        assert since.hour == since.minute == 0
+        report = fill(company, since=since)
+        read = records(report)
+        assert (read["hubspot.contacts"], read["salesforce.leads"]) == (1, 1)
+        assert (read["hubspot.form_submissions"], read["salesforce.campaign_members"]) == (1, 1)
+        whole = {f"{one.crm}.{one.stream}" for one in report.backfill.streams if one.is_whole}
+        assert "hubspot.owners" in whole
+        assert not whole & {"hubspot.contacts", "salesforce.leads", "hubspot.form_submissions"}
+        assert names(report) == {"new@asahi.example", "late@minato.example"}
+        assert sync(company).handed_off_count == 0
+    assert len(tasks(player)) == 2
+
+
+def test_since_a_day_no_stream_that_was_never_read_counts_as_read(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company:
+        report = fill(company, since=company.clock() - timedelta(days=1))
+        assert "hubspot contacts" in report.unread
+        assert report.would_be is None
+        run = sync(company)
+        assert (run.unread, run.handed_off_count) == ([], 2), "the run reads them whole, and judges as after any first load"
+
+
+def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai(share=0.00005) as company:
+        report = fill(company)
+        meter = company.adapters["hubspot"].meter
+        assert meter.allowed is not None
+        spent = sum(n for _, n in company.store.read_backfill_calls("mirai", "hubspot", company.clock()))
+        assert 0 < spent <= int(meter.allowed * 0.00005) + 1
+        (line,) = (p for p in report.problems if p.startswith("hubspot"))
+        assert "what backfills may take of our daily calls is used up" in line
+        assert report.goes_on_at is not None
+        assert report.goes_on_at > company.clock() + timedelta(hours=23)
+        assert report.backfill.is_open
+        assert sync(company).stopped == {}, "the run beside it has calls"
+    with open_mirai(later=timedelta(hours=26)) as company:
+        player.advance(26 * 3600)
+        last = company.store.read_backfill("mirai")
+        assert last is not None
+        report = work(company, last, silent, rhythm=QUICK)
+        assert report.backfill.state is BackfillState.DONE
+        assert names(report) == {EMAIL, OTHER}
+
+
+def test_waiting_for_calls_goes_on_by_itself(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    passed = timedelta(0)
+
+    def pass_time(seconds: float) -> None:
+        nonlocal passed
+        passed += timedelta(hours=3 if seconds > 1 else 0)
+
+    with open_mirai(share=0.00005) as company:
+        company = replace(company, clock=lambda: datetime.now(UTC) + passed)
+        waits: list[str] = []
+        order = Order()
+        backfill = begin(company, order, estimate_streams(company, all_streams(company), None), QUICK)
+        report = work(
+            company, backfill, lambda step: waits.append(step.waits) if step.waits else None, waits=True,
+            rhythm=Rhythm(0.0, 0.0, pass_time),
+        )
+        assert report.backfill.state is BackfillState.DONE
+        assert any("goes on after" in line for line in waits)
+
+
+def test_one_backfill_at_a_time_and_another_one_is_told_how_to_go_on(player: Player, open_mirai: Open) -> None:
+    two_leads(player)
+    with open_mirai() as company, open_mirai() as other:
+        costs = estimate_streams(company, all_streams(company), None)
+        begun = begin(company, Order(), costs, QUICK)
+        with hold_backfill(company), pytest.raises(ConnectorError, match="is at work since"), hold_backfill(other):
+            pass
+        assert settle(other, Order(), begun) == begun, "the same command goes on"
+        assert settle(other, Order(resumes=True), begun) == begun
+        for different in (Order(find_streams(other, ["contacts"])), Order(handoff=HandoffMode.PLAN),
+                          Order(since=company.clock())):
+            with pytest.raises(ConfigError, match="backfill 1 of mirai .* is open"):
+                settle(other, different, begun)
+        assert cancel(company, begun, silent, QUICK).state is BackfillState.CANCELLED
+        assert settle(other, Order(), company.store.read_backfill("mirai")) is None
+        run = sync(company)
+        assert (run.unread, run.handed_off_count) == ([], 2), "the runs read what it had left to them"
+
+
+def test_cancelling_holds_whom_it_has_brought(player: Player, open_mirai: Open) -> None:
+    with open_mirai() as company:
+        sync(company)
+        two_leads(player)
+        player.advance(60)
+        order = Order(find_streams(company, ["contacts", "leads", "form_submissions", "campaign_members"]))
+        begun = begin(company, order, estimate_streams(company, order.streams, None), QUICK)
+        stopped = StopIteration("killed")
+
+        def die(step: Advance) -> None:
+            if step.what == "hubspot contacts":
+                raise stopped
+
+        with pytest.raises(StopIteration):
+            work(company, begun, die, rhythm=QUICK)
+        assert cancel(company, begun, silent, QUICK).state is BackfillState.CANCELLED
+        assert sync(company).handed_off_count == 2, "what it had not brought is the runs' own"
+
+
+def test_unknown_streams_and_days_are_refused_with_what_there_is(player: Player, open_mirai: Open) -> None:
+    with open_mirai() as company:
+        assert find_streams(company, ["contacts"]) == (("hubspot", "contacts"), ("salesforce", "contacts"))
+        assert find_streams(company, ["hubspot.deals,leads"]) == (("hubspot", "deals"), ("salesforce", "leads"))
+        with pytest.raises(ConfigError, match="no stream 'contcats'") as caught:
+            find_streams(company, ["contcats"])
+        assert "hubspot.contacts" in caught.value.hint
+        for day in ("2026-13-01", "gestern", "2099-01-01"):
+            with pytest.raises(ConfigError, match="--since"):
+                find_since(company, day)
+        with pytest.raises(ConfigError, match="has no backfill to resume"):
+            settle(company, Order(resumes=True), None)
