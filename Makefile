@@ -40,9 +40,11 @@ harness: setup   ## kill runs at every line, play 500 random days (hours); docs/
 	$(BIN)/python -m tests.harness.crash_points --workers 2
 	$(BIN)/python -m tests.harness.schedules --workers 2
 
-lock:            ## write requirements.txt anew from pyproject.toml
+lock:            ## write requirements.txt (and deploy/requirements.txt, to run only) anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --no-emit-find-links --group dev pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --no-emit-find-links --constraint requirements.txt pyproject.toml --output-file deploy/requirements.txt
 
 clean:           ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
