@@ -82,7 +82,8 @@ def main() -> None:
     spare_the_collector()
     with sandbox(arguments.contacts) as urls:
         for subject in SUBJECTS:
-            print(tell(subject, compare(subject, urls, arguments.rounds, arguments.store), arguments.rounds), flush=True)
+            figures = compare(subject, urls, arguments.rounds, arguments.store)
+            print(tell(subject, figures, arguments.rounds), flush=True)
 
 
 def compare(subject: Subject, urls: Mapping[str, str], rounds: int, store: str = "") -> Figures:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,15 +44,17 @@ sys.path.insert(0, str(ROOT))
 from tests.postgres import GIVEN_URL, Postgres, Session  # noqa: E402
 
 CONTACTS = 8
+_ALTERNATIONS = 2
+_IDLE_SECONDS = 10
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class EngineCost(NamedTuple):
-    """CPU seconds per turn, of the process that took it.
+    """CPU seconds per turn of the process that took it, the median of its rounds.
 
     Attributes:
         direct: In a loop.
-        worker: By `mql worker`, with all that it does between two turns.
+        worker: By `mql worker`, with all that it does between two turns and while it waits for the next.
         idle: CPU seconds per second of a worker with nothing to do.
         connections: So many the worker had to the database at the end.
     """
@@ -89,27 +91,26 @@ def main() -> None:
 
 
 def measure_engine(server: Postgres, urls: Mapping[str, str], companies: int, rounds: int) -> EngineCost:
-    """Take the same turns both ways, the loop before and after the worker."""
+    """Take the same turns both ways, by turns."""
     accounts = seed(urls, "engine", companies)
     with database(server) as url, tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), url, urls, accounts)
         take_in_a_process(config, 2)      # the first loads, and what is still new after them
-        before = take_in_a_process(config, rounds)
         with worker(config) as process:
             wait_for_workers(url, 1)
-            take_by_worker(url, 1)
+            take_by_worker(url, process)
             idle_from = cpu_seconds(process)
-            time.sleep(10)
-            idle = (cpu_seconds(process) - idle_from) / 10
-            began = cpu_seconds(process)
-            take_by_worker(url, rounds)
-            by_worker = (cpu_seconds(process) - began) / (rounds * companies)
+            time.sleep(_IDLE_SECONDS)
+            idle = (cpu_seconds(process) - idle_from) / _IDLE_SECONDS
+            direct, by_worker = [], []
+            for _ in range(_ALTERNATIONS):
+                direct += take_in_a_process(config, rounds)
+                by_worker += [take_by_worker(url, process) / companies for _ in range(rounds)]
             with psycopg.connect(url) as connection:
                 connections = ask(
                     connection, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 ) - 1
-        after = take_in_a_process(config, rounds)
-        return EngineCost(statistics.mean((before, after)), by_worker, idle, connections)
+        return EngineCost(statistics.median(direct), statistics.median(by_worker), idle, connections)
 
 
 def measure_workers(
@@ -124,17 +125,12 @@ def measure_workers(
         for address in urls.values():
             body = {"match": "/", "delay_seconds": latency_seconds, "times": 1_000_000}
             requests.post(f"{address}/_sandbox/faults", json=body, timeout=60).raise_for_status()
-        running = [worker(config) for _ in range(workers)]
-        try:
-            for one in running:
-                one.__enter__()
-            wait_for_workers(url, workers)
-            take_by_worker(url, 1)
-        finally:
-            for one in running:
-                one.__exit__(None, None, None)
+        with ExitStack() as running:
             for address in urls.values():
-                requests.delete(f"{address}/_sandbox/faults", timeout=60).raise_for_status()
+                running.callback(requests.delete, f"{address}/_sandbox/faults", timeout=60)
+            processes = [running.enter_context(worker(config)) for _ in range(workers)]
+            wait_for_workers(url, workers)
+            take_by_worker(url, *processes)
         with psycopg.connect(url) as connection:
             assert ask(connection, "SELECT count(*) FROM runs WHERE status = 'done'") == companies
             micros = ask(connection, "SELECT max(finished_at) - min(started_at) FROM runs")
@@ -197,28 +193,30 @@ def database(server: Postgres) -> Iterator[str]:
         server.drop(url)
 
 
-def take_in_a_process(config: Path, rounds: int) -> float:
-    """Take every company's turn so often in a loop, in a new process; its CPU seconds per turn."""
+def take_in_a_process(config: Path, rounds: int) -> list[float]:
+    """Take every company's turn so often in a loop, in a new process; CPU seconds per turn of each round."""
     with get_context("spawn").Pool(1) as pool:
-        cpu: float = pool.apply(take, (config, rounds))
+        cpu: list[float] = pool.apply(take, (config, rounds))
         return cpu
 
 
-def take(config_path: Path, rounds: int) -> float:
-    """Take every company's turn so often, one after the other; CPU seconds per turn."""
+def take(config_path: Path, rounds: int) -> list[float]:
+    """Take every company's turn so often, one after the other; CPU seconds per turn of each round."""
     spare_the_collector()
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     configure_logs()
     config = load_config(config_path)
     companies = list(config.settings.companies)
+    per_turn = []
     with open_store(config.store_url) as store:
         take_turn(config, store, companies[0], lambda: False)      # what a process loads once
-        began = time.process_time()
         for _ in range(rounds):
+            began = time.process_time()
             for company in companies:
                 turn = take_turn(config, store, company, lambda: False)
                 assert turn.outcome == "done", turn
-        return (time.process_time() - began) / (rounds * len(companies))
+            per_turn.append((time.process_time() - began) / len(companies))
+    return per_turn
 
 
 @contextmanager
@@ -235,14 +233,15 @@ def worker(config: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-def take_by_worker(url: str, rounds: int) -> None:
-    """Have every company due now, and wait until each had its turn; so often."""
+def take_by_worker(url: str, *processes: subprocess.Popen[bytes]) -> float:
+    """Have every company due now, and wait until each had its turn; CPU seconds of these workers."""
+    before = sum(map(cpu_seconds, processes))
     with psycopg.connect(url, autocommit=True) as connection:
-        for _ in range(rounds):
-            now = int(time.time() * 1e6)
-            connection.execute("UPDATE schedules SET due_at = %s", (now,))
-            while ask(connection, f"SELECT count(*) FROM schedules WHERE coalesce(ended_at, 0) < {now}"):
-                time.sleep(0.2)
+        now = int(time.time() * 1e6)
+        connection.execute("UPDATE schedules SET due_at = %s", (now,))
+        while ask(connection, f"SELECT count(*) FROM schedules WHERE coalesce(ended_at, 0) < {now}"):
+            time.sleep(0.2)
+    return sum(map(cpu_seconds, processes)) - before
 
 
 def wait_for_workers(url: str, count: int) -> None:

@@ -378,7 +378,8 @@ class StageEntry(NamedTuple):
     Attributes:
         left_at: When they went on from it; None while they stand in it. A skipped stage is left as it is entered.
         basis: How it is known: `history` (the CRM's own), `handoff` (our decision), `deed` (what sales did), `seen`
-            (the record stood there when it was read), `recycled` (sent back by us), `skipped` (passed over).
+            (the record stood there when it was read), `activity` (their first one, from which on they are an inquiry),
+            `recycled` (sent back by us), `skipped` (passed over).
         crm: Which CRM says so; empty where none does.
     """
 

@@ -44,7 +44,8 @@ def check_config(config: Config, *names: str) -> dict[str, tuple[Mapping, dict[s
     for name in names or config.settings.companies:
         company = config.settings.companies[name]
         place = f"{config.path}: companies.{name}"
-        problems += _notices_in_file(config, name)
+        in_file = config.in_file.get("companies", {}).get(name, {})
+        problems += _notices_in_file(config, in_file, "companies", name)
         mapping = None
         try:
             mapping = load_mapping(config.mapping_path(name), own_text_problems)
@@ -127,29 +128,34 @@ def notifier_of(config: Config, company: str) -> Notifier | None:
     return Notifier(settings, f"companies.{company}.notices") if settings is not None else None
 
 
+def service_notifier(config: Config) -> Notifier | None:
+    """Return who tells the operator of stalled companies; None where config.toml names nobody to tell."""
+    settings = config.settings.service.notices
+    return Notifier(settings, "service.notices") if settings is not None else None
+
+
 def check_notices(config: Config) -> None:
-    """Make sure that every address of every company's notices can be used; sends nothing.
+    """Make sure that every address of every company's notices, and of the service's, can be used; sends nothing.
 
     Raises:
         ConfigError: With the key of each that cannot.
     """
-    notifiers = [notifier_of(config, name) for name in config.settings.companies]
-    problems = [f"{config.path}: {line}" for n in notifiers if n is not None for line in n.problems()]
+    notifiers = [service_notifier(config), *(notifier_of(config, name) for name in config.settings.companies)]
+    problems = _notices_in_file(config, config.in_file.get("service", {}), "service")
+    problems += [f"{config.path}: {line}" for n in notifiers if n is not None for line in n.problems()]
     if problems:
         raise ConfigError(problems, hint="`mql notices COMPANY --test` sends a message to try an address.")
 
 
-def _notices_in_file(config: Config, company: str) -> list[str]:
-    """Return a line for each address of notices in the file itself, but for those of this machine."""
-    section = config.in_file.get("companies", {}).get(company, {}).get("notices", {})
-    problems = []
+def _notices_in_file(config: Config, in_file: Any, *place: str) -> list[str]:
+    """Return a line for each address of a section's notices in the file itself, but for those of this machine."""
+    section, problems = in_file.get("notices", {}) if isinstance(in_file, dict) else {}, []
     for key, value in section.items() if isinstance(section, dict) else ():
         addresses = value if isinstance(value, list) else [value]
         if not all(_is_loopback(str(address)) for address in addresses):
             problems.append(
-                f"{config.path}: companies.{company}.notices.{key}: an address with its token does not belong in this "
-                f"file; use the environment variable {secret_variable(company, 'notices', key)} or a file in "
-                "secrets_dir"
+                f"{config.path}: {'.'.join(place)}.notices.{key}: an address with its token does not belong in this "
+                f"file; use the environment variable {_variable(*place, 'notices', key)} or a file in secrets_dir"
             )
     return problems
 
@@ -197,7 +203,11 @@ def where_the_credential_is(company: str, crm: str, connections: dict[str, BaseM
 
 def secret_variable(company: str, crm: str, key: str) -> str:
     """Return the environment variable that carries a secret of a company's CRM section."""
-    return f"{ENVIRONMENT_PREFIX}COMPANIES__{company}__{crm}__{key}".upper()
+    return _variable("companies", company, crm, key)
+
+
+def _variable(*keys: str) -> str:
+    return f"{ENVIRONMENT_PREFIX}{'__'.join(keys)}".upper()
 
 
 def _is_loopback(address: str) -> bool:

@@ -51,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_POSTGRES_SESSION] = postgresql.Session()
 
 
+@pytest.hookimpl(optionalhook=True)      # of pytest-xdist
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker what it cannot know: the session's directory, and the variable that is scrubbed by now."""
     node.workerinput["postgres_directory"] = str(node.config.stash[_POSTGRES_SESSION].directory)

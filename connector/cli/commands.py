@@ -256,5 +256,7 @@ app.command("connector.cli.reconcile:reconcile",
 app.command("connector.cli.serve:serve",
             help="Synchronise every company by its schedule, until SIGTERM or Ctrl-C; SIGHUP reads the configuration "
                  "anew.")
+app.command("connector.cli.status:status",
+            help="Tell how the companies do: state, last and next run, freshness, outbox, calls; asks the store only.")
 app.command("connector.cli.worker:worker",
             help="Take turns together with all other workers of a PostgreSQL store, until SIGTERM or Ctrl-C.")

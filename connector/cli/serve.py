@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connector.cli import opening
 from connector.cli.logs import configure_logs
+from connector.service.health import attend
 from connector.settings import load_config
 from connector.wiring import check_config, check_notices
 
@@ -17,9 +18,9 @@ def serve() -> int:
     if config.store_url.startswith("sqlite"):
         from connector.service import local
 
-        local.serve(config)
+        local.serve(config, attend=attend)
     else:
         from connector.service import distributed
 
-        distributed.serve(config)
+        distributed.serve(config, attend=attend)
     return 0

@@ -10,6 +10,7 @@ from connector.cli import opening
 from connector.cli.logs import configure_logs
 from connector.errors import ConfigError
 from connector.service import distributed
+from connector.service.health import watch_over
 from connector.settings import load_config
 from connector.wiring import check_config, check_notices
 
@@ -29,4 +30,5 @@ def worker(
     check_config(config)
     check_notices(config)
     configure_logs(opening.log_level or "info", opening.log_format or "text")
-    return distributed.serve(config, turns_at_once=turns_at_once)
+    distributed.serve(config, turns_at_once=turns_at_once, attend=watch_over)
+    return 0

@@ -135,10 +135,10 @@ def first_load_notices(company: Company) -> list[str]:
 
     A CRM that cannot be asked has none: the pull itself says what is wrong with it.
     """
-    notices, left = [], first_loads(company)
+    notices, left, facts = [], first_loads(company), company.store.get_company_state(company.name)
     for crm in company.mapping.crm:
         if not any(
-            is_first_load(company, crm, request) and (crm, request.stream) not in left
+            is_first_load(company, crm, request, facts) and (crm, request.stream) not in left
             for request in requests_of(company, crm)
         ):
             continue

@@ -48,9 +48,9 @@ def paused_fields(company: Company, crm: str, stream: str) -> frozenset[str]:
 
 def requests_of(company: Company, crm: str) -> list[StreamRequest]:
     """Return what is to be asked of a CRM: every stream the mapping needs, without the fields that are paused."""
-    requests = []
+    requests, facts = [], company.store.get_company_state(company.name)
     for stream, fields in needed_fields(company.mapping.crm[crm]).items():
-        paused = paused_fields(company, crm, stream)
+        paused = _known(facts, crm, stream)["paused"]
         requests.append(StreamRequest(stream, tuple(name for name in fields if name not in paused)))
     return requests
 
@@ -77,6 +77,16 @@ def pause_missing(company: Company, lease: Lease, crm: str, stream: str, fields:
     _save(company, lease, crm, stream, known)
 
 
+def due_streams(company: Company, crm: str) -> list[str]:
+    """Return the streams of a CRM that `look` would compare now: by what is remembered of each, all asked for once."""
+    facts, now = company.store.get_company_state(company.name), company.clock()
+    reading = reading_fingerprint(company.mapping)
+    return [
+        stream for stream in needed_fields(company.mapping.crm[crm])
+        if not _is_looked_at(_known(facts, crm, stream), reading, now)
+    ]
+
+
 def look(company: Company, lease: Lease, crm: str, stream: str, *, at_once: bool = False) -> None:
     """Compare the stream's mapped fields with the live account, if it is due: pause what drifted, resume what is back.
 
@@ -89,8 +99,7 @@ def look(company: Company, lease: Lease, crm: str, stream: str, *, at_once: bool
     if not adapter.streams[stream].object_type:
         return
     known, reading, now = _load(company, crm, stream), reading_fingerprint(company.mapping), company.clock()
-    looked_at = datetime.fromisoformat(known["looked_at"]) if known["looked_at"] else None
-    if not at_once and known["reading"] == reading and looked_at and looked_at <= now < looked_at + LOOK_EVERY:
+    if not at_once and _is_looked_at(known, reading, now):
         return
     live = {field.name: str(field.type) for field in adapter.discover_fields(stream)}
     types = known["types"] if known["reading"] == reading else {}
@@ -151,13 +160,22 @@ def _pause(
         log.warning("field paused", crm=crm, stream=stream, field=name)
 
 
+def _is_looked_at(known: Mapping[str, Any], reading: str, now: datetime) -> bool:
+    looked_at = datetime.fromisoformat(known["looked_at"]) if known["looked_at"] else None
+    return bool(known["reading"] == reading and looked_at and looked_at <= now < looked_at + LOOK_EVERY)
+
+
 def _fact(crm: str, stream: str) -> str:
     return f"drift:{crm}:{stream}"
 
 
 def _load(company: Company, crm: str, stream: str) -> dict[str, Any]:
     """Return what is remembered of a stream's fields: types by name, what is paused, by which mapping, as of when."""
-    told = company.store.get_company_state(company.name).get(_fact(crm, stream))
+    return _known(company.store.get_company_state(company.name), crm, stream)
+
+
+def _known(facts: Mapping[str, str], crm: str, stream: str) -> dict[str, Any]:
+    told = facts.get(_fact(crm, stream))
     empty: dict[str, Any] = {"types": {}, "paused": {}, "reading": "", "looked_at": ""}
     return empty if told is None else {**empty, **orjson.loads(told)}
 

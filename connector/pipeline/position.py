@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from connector.adapter_kit.protocol import Cursor, StreamRequest
 from connector.pipeline.company import Company
 from connector.store import Lease
+
+Facts = Mapping[str, str]
+"""What `Store.get_company_state` gives."""
 
 
 def position_of(request: StreamRequest, cursor: Cursor) -> str:
@@ -20,19 +24,23 @@ def cursor_of(company: Company, crm: str, request: StreamRequest, *, name: str =
     Args:
         name: Under which it is kept; the stream's own without one.
     """
-    position = company.store.get_cursor(company.name, crm, name or request.stream) or ""
+    return _cursor_in(company.store.get_cursor(company.name, crm, name or request.stream) or "", request)
+
+
+def _cursor_in(position: str, request: StreamRequest) -> Cursor | None:
     fields, _, cursor = position.partition("\n")
     return cursor if cursor and set(request.fields) <= set(fields.split(",")) else None
 
 
-def was_read(company: Company, crm: str, request: StreamRequest) -> bool:
+def was_read(company: Company, crm: str, request: StreamRequest, facts: Facts | None = None) -> bool:
     """Tell whether the stream was read to its end with all these fields, and need not be read anew.
 
-    Where there was nothing to read there is no cursor.
+    Where there was nothing to read there is no cursor. `facts` as in `read_fields`.
     """
-    if company.store.get_cursor(company.name, crm, request.stream) is not None:
-        return cursor_of(company, crm, request) is not None
-    return (read_fields(company, crm, request.stream) or frozenset()).issuperset(request.fields)
+    position = company.store.get_cursor(company.name, crm, request.stream)
+    if position is not None:
+        return _cursor_in(position, request) is not None
+    return (read_fields(company, crm, request.stream, facts) or frozenset()).issuperset(request.fields)
 
 
 def read_anew(company: Company, lease: Lease, crm: str, stream: str) -> None:
@@ -40,16 +48,26 @@ def read_anew(company: Company, lease: Lease, crm: str, stream: str) -> None:
     company.store.save_page(lease, crm, stream, (), "", company.clock())
 
 
-def read_fields(company: Company, crm: str, stream: str) -> frozenset[str] | None:
-    """Return the fields that the stream was read to its end with, now or before they were paused; None: never read."""
-    told = company.store.get_company_state(company.name).get(_read_once(crm, stream))
+def read_fields(
+    company: Company, crm: str, stream: str, facts: Facts | None = None,
+) -> frozenset[str] | None:
+    """Return the fields that the stream was read to its end with, now or before they were paused; None: never read.
+
+    Args:
+        facts: The company's, where the caller has just read them, for many streams.
+    """
+    facts = company.store.get_company_state(company.name) if facts is None else facts
+    told = facts.get(_read_once(crm, stream))
     return None if told is None else frozenset(filter(None, told.split(",")))
 
 
-def is_first_load(company: Company, crm: str, request: StreamRequest) -> bool:
-    """Tell whether a stream was never read to its end; one without any record has no cursor even then."""
-    read = read_fields(company, crm, request.stream)
-    return cursor_of(company, crm, request) is None and (read is None or not read.issuperset(request.fields))
+def is_first_load(company: Company, crm: str, request: StreamRequest, facts: Facts | None = None) -> bool:
+    """Tell whether a stream was never read to its end; one without any record has no cursor even then.
+
+    `facts` as in `read_fields`.
+    """
+    read = read_fields(company, crm, request.stream, facts)
+    return (read is None or not read.issuperset(request.fields)) and cursor_of(company, crm, request) is None
 
 
 def note_read(company: Company, lease: Lease, crm: str, request: StreamRequest, paused: frozenset[str]) -> None:

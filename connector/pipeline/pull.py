@@ -27,7 +27,7 @@ from connector.mapping.load import needed_fields
 from connector.pipeline.backfill.standing import first_loads
 from connector.pipeline.budget import save_calls, told_stop
 from connector.pipeline.company import Company, Progress, Step
-from connector.pipeline.drift import look, pause_missing, paused_fields, requests_of
+from connector.pipeline.drift import due_streams, look, pause_missing, paused_fields, requests_of
 from connector.pipeline.gather import gather
 from connector.pipeline.pages import keep_page
 from connector.pipeline.position import cursor_of, note_read, read_fields
@@ -97,15 +97,15 @@ def unread_streams(company: Company) -> list[str]:
 
     Until they are, nobody can be judged by all the facts. A field that was read before it was paused was read.
     """
+    facts = company.store.get_company_state(company.name)
     return [
         f"{crm} {stream}"
         for crm, part in company.mapping.crm.items() for stream, fields in needed_fields(part).items()
-        if not _is_read(company, crm, stream, fields)
+        if not _is_read(read_fields(company, crm, stream, facts), fields)
     ]
 
 
-def _is_read(company: Company, crm: str, stream: str, fields: tuple[str, ...]) -> bool:
-    read = read_fields(company, crm, stream)
+def _is_read(read: frozenset[str] | None, fields: tuple[str, ...]) -> bool:
     return read is not None and read.issuperset(fields)
 
 
@@ -158,7 +158,7 @@ class _CrmPull:
 
     def _choose(self, *, ask_all: bool) -> Choice:
         """Look for drifted fields, and return what is to be asked now."""
-        for stream in needed_fields(self._company.mapping.crm[self._crm]):
+        for stream in due_streams(self._company, self._crm):
             try:
                 look(self._company, self._lease, self._crm, stream)
             except _REFUSED as error:

@@ -97,7 +97,7 @@ class Rhythm:
     def _pulled_at(self, request: StreamRequest, facts: dict[str, str]) -> datetime | None:
         """Return when the stream was read to its end last, by a run that began then; None: not with these fields."""
         told = facts.get(_pulled_at(self._crm, request.stream))
-        if told is None or not was_read(self._company, self._crm, request):
+        if told is None or not was_read(self._company, self._crm, request, facts):
             return None
         return datetime.fromisoformat(told)
 

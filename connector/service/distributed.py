@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 from procrastinate.utils import causes
 from sqlalchemy import make_url
@@ -26,6 +28,9 @@ from connector.store import Store, open_store
 from connector.wiring import Clock, system_clock
 
 log = get_logger(__name__)
+
+Attend = Callable[[Roster, Store, Callable[[], float]], AbstractContextManager[None]]
+"""Looks after a running service: gets its companies, its store, and `DistributedService.still_seconds`."""
 
 _STORE_PAUSE_SECONDS = 3.0
 
@@ -50,6 +55,11 @@ class DistributedService:
         self._turns_at_once = turns_at_once or roster.config.settings.service.turns_at_once
         self._reads_anew = threading.Event()
         self._running: set[str] = set()
+        self._watched_at = time.monotonic()
+
+    def still_seconds(self) -> float:
+        """Return for how long the engine has not come by: a few seconds while all is well, or the store is away."""
+        return time.monotonic() - self._watched_at
 
     @property
     def running(self) -> list[str]:
@@ -86,6 +96,9 @@ class DistributedService:
                     log.error("store fails: trying again every few seconds", trouble=self._trouble(error))
                 is_lost = True
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
+            except Exception:      # a bug around the turns must not end the service for all companies
+                log.exception("engine broken")
+                self._stopping.wait(_STORE_PAUSE_SECONDS)
 
     def _take(self, company: str, asked_to_stop: Callable[[], bool]) -> None:
         """Take a company's turn, unless somebody took it since it was handed out, or nobody here knows it."""
@@ -110,6 +123,7 @@ class DistributedService:
             OutdatedError: It may not any more.
             StoreError: The store cannot be asked.
         """
+        self._watched_at = time.monotonic()
         state = self._store.schema_state()
         if not state.is_current:
             raise OutdatedError(
@@ -133,27 +147,26 @@ class DistributedService:
 
 def serve(
     config: Config, *, turns_at_once: int | None = None, clock: Clock = system_clock,
-    tell: Callable[[str], None] = print,
-) -> int:
-    """Take turns on a PostgreSQL store until SIGTERM or SIGINT; return the exit code. For the main thread.
+    attend: Attend = lambda _roster, _store, _still_seconds: nullcontext(),
+) -> None:
+    """Take turns on a PostgreSQL store until SIGTERM or SIGINT; print what for and where. For the main thread.
 
     Args:
         turns_at_once: For so many companies at the same time; None: as the configuration says.
-        tell: Gets a line for whoever started it.
+        attend: Is entered before the first turn, and left after the last.
 
     Raises:
         StoreError: The store cannot be opened, or became newer than this program.
     """
-    stopping = Stopping()
-    with open_store(config.store_url) as store:
-        service = DistributedService(
-            Roster(config, store, clock), store, stopping, turns_at_once=turns_at_once, clock=clock,
-        )
-        with stop_on_signals(stopping, service.read_anew):
+    stopping, threads = Stopping(), turns_at_once or config.settings.service.turns_at_once
+    with open_store(config.store_url, threads=threads) as store:
+        roster = Roster(config, store, clock)
+        service = DistributedService(roster, store, stopping, turns_at_once=threads, clock=clock)
+        with stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds):
             working = ThreadPoolExecutor(1, thread_name_prefix="engine").submit(service.work)
             working.add_done_callback(lambda _: stopping.ask())      # it ends unasked only by an error
-            tell(_told(config, turns_at_once))
-            log.info("service started", companies=len(config.settings.companies))
+            print(_told(roster, threads), flush=True)
+            log.info("service started", companies=len(roster.companies))
             stopping.wait()
             log.info("service stops")
             try:
@@ -163,10 +176,9 @@ def serve(
                 # A thread in a request cannot be ended otherwise. Whatever dies here, dies as in a crash.
                 os._exit(0)
     log.info("service stopped")
-    return 0
 
 
-def _told(config: Config, turns_at_once: int | None) -> str:
-    at_once = turns_at_once or config.settings.service.turns_at_once
-    place = make_url(config.store_url).render_as_string(hide_password=True)
-    return f"working for {len(config.settings.companies)} companies, {at_once} at once, on {place}; Ctrl-C ends it"
+def _told(roster: Roster, turns_at_once: int) -> str:
+    count, place = len(roster.companies), make_url(roster.config.store_url).render_as_string(hide_password=True)
+    noun = "company" if count == 1 else "companies"
+    return f"serving {count} {noun} with others, {turns_at_once} at once here, on {place}; Ctrl-C ends it"

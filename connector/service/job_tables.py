@@ -18,9 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connector.errors import StoreError
-from connector.store.postgresql import tell_trouble
-
-_CONNECT_SECONDS = 10
+from connector.store.postgresql import CONNECTION, SESSION, tell_trouble
 
 _MAKING = 0x6D716C6A
 """The number of the advisory lock that is held while tables are made; any, as long as nothing else uses it."""
@@ -37,9 +35,9 @@ def job_schema() -> str:
 def job_address(store_url: str) -> str:
     """Return how to connect to the store's database so that every name is looked for among the engine's tables."""
     given = conninfo_to_dict(f"postgresql://{store_url.partition('://')[2]}")      # without SQLAlchemy's driver
-    options = f"{given.get('options') or ''} -c search_path={job_schema()}".strip()
-    ours: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "application_name": "mql"}
-    return make_conninfo(**ours | given | {"options": options})
+    options = f"{SESSION} {given.get('options') or ''} -c search_path={job_schema()}"
+    ours: dict[str, Any] = {**CONNECTION, **given, "options": options}
+    return make_conninfo(**ours)
 
 
 def ensure_job_tables(address: str) -> None:

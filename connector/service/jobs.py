@@ -30,10 +30,11 @@ log = get_logger(__name__)
 HANDED_OUT = "* * * * * */5"
 """Who is due is looked for so often: seconds are the sixth field."""
 
-LOOKED_AFTER = "* * * * * */15"
+LOOKED_AFTER = "* * * * * */10"
+"""So often the dead are looked for."""
 
-HEARTBEAT_SECONDS = 10
-STALLED_SECONDS = 30
+HEARTBEAT_SECONDS = 5
+STALLED_SECONDS = 20
 """A worker that was not heard of for so long is taken for dead, and its companies are handed out again."""
 
 _POLL_SECONDS = 5

@@ -29,8 +29,8 @@ from connector.wiring import Clock, system_clock
 
 log = get_logger(__name__)
 
-Attend = Callable[[Config, Store, Callable[[], float]], AbstractContextManager[None]]
-"""Looks after a running service: gets its configuration, its store, and what tells `LocalService.still_seconds`."""
+Attend = Callable[[Roster, Store, Callable[[], float]], AbstractContextManager[None]]
+"""Looks after a running service: gets its companies, its store, and what tells `LocalService.still_seconds`."""
 
 _LOOK_SECONDS = 1.0
 _STORE_PAUSE_SECONDS = 5.0
@@ -47,7 +47,8 @@ class LocalService:
         self._looked_at = time.monotonic()
         self._looks, self._reads_anew = threading.Event(), threading.Event()
         self._is_waited_for = False      # others are due, and no hand is free
-        self._is_store_down = False
+        self._failing: set[str] = set()      # whom the store failed: `dispatch`, `turns`
+        self._noting = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -82,13 +83,13 @@ class LocalService:
             try:
                 self._hand_out()
             except StoreError as error:
-                self._note_store(str(error))
+                self._note_store("dispatch", str(error))
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
             except Exception:      # a bug of ours must not leave the service without its head
                 log.exception("dispatch broken")
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
             else:
-                self._note_store("")
+                self._note_store("dispatch", "")
                 self._looks.wait(_LOOK_SECONDS)
         for _ in range(self._hands):
             self._next.put(None)
@@ -110,6 +111,9 @@ class LocalService:
             try:
                 if not self._stopping.asked():
                     self._take_turn(company)
+            except Exception:      # a bug of ours around a turn must not cost the service a hand
+                log.exception("turn broken", company=company)
+                self._stopping.wait(_STORE_PAUSE_SECONDS)
             finally:
                 self._running.discard(company)
                 self._looks.set()
@@ -119,23 +123,26 @@ class LocalService:
             self._roster.config, self._store, company, self._stopping.asked, self._clock,
             others_wait=lambda: self._is_waited_for,
         )
+        # A full disk can be read: only who could write knows that it is over.
+        self._note_store("turns", "" if turn.is_stored else turn.trouble)
         if not turn.is_stored:
-            self._note_store(turn.trouble)
             self._stopping.wait(_STORE_PAUSE_SECONDS)      # it is due still: not again and again in the same second
 
-    def _note_store(self, trouble: str) -> None:
-        """Tell once when the store fails, and once when it works again."""
-        if bool(trouble) is not self._is_store_down:
-            self._is_store_down = bool(trouble)
-            if trouble:
-                log.error("store fails: trying again every few seconds", trouble=trouble)
-            else:
-                log.warning("store works again")
+    def _note_store(self, who: str, trouble: str) -> None:
+        """Tell once when the store fails, and once when it works again for everybody whom it failed."""
+        with self._noting:
+            was_down = bool(self._failing)
+            (self._failing.add if trouble else self._failing.discard)(who)
+            is_down = bool(self._failing)
+        if is_down and not was_down:
+            log.error("store fails: trying again every few seconds", trouble=trouble)
+        elif was_down and not is_down:
+            log.warning("store works again")
 
 
 def serve(
     config: Config, *, clock: Clock = system_clock,
-    attend: Attend = lambda _config, _store, _still_seconds: nullcontext(),
+    attend: Attend = lambda _roster, _store, _still_seconds: nullcontext(),
 ) -> None:
     """Serve all companies on a SQLite store until SIGTERM or SIGINT; print what it serves and from where.
 
@@ -149,7 +156,7 @@ def serve(
     with open_store(config.store_url, threads=threads) as store, only_service(config.store_url):
         roster = Roster(config, store, clock)
         service = LocalService(roster, store, stopping, clock)
-        with stop_on_signals(stopping, service.read_anew), attend(config, store, service.still_seconds):
+        with stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds):
             service.start()
             print(_told(roster), flush=True)
             log.info("service started", companies=len(roster.companies))

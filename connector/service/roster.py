@@ -39,11 +39,17 @@ class Roster:
         self._watched: dict[str, Stamp] = {}      # company -> its mapping file, first, and all it uses
         self._zones: dict[str, str] = {}
         self._looked_at = self._tended_at = -_TEND_SECONDS
+        self._config_trouble = ""
 
     @property
     def config(self) -> Config:
         """The last configuration that could be read."""
         return self._config
+
+    @property
+    def config_trouble(self) -> str:
+        """Why the configuration as it is on disk cannot be used; empty when it can."""
+        return self._config_trouble
 
     @property
     def companies(self) -> list[str]:
@@ -99,8 +105,10 @@ class Roster:
             try:
                 self._config = load_config(self._config.path)
             except ConfigError as error:
+                self._config_trouble = trouble_of(error)
                 log.error("configuration not usable: going on with the last good one", trouble=trouble_of(error))
             else:
+                self._config_trouble = ""
                 log.info("configuration read anew", companies=len(self._config.settings.companies))
                 # Where a folder of secrets was added, its files count from now on.
                 self._config_stamp = _stamp(_config_files(self._config))
@@ -137,7 +145,7 @@ class Roster:
             if row.failures and row.company in changed and row.started_at is not None:
                 mended.add(row.company)
         for name in sorted(mended):
-            self._store.set_due(name, self._clock())
+            self._store.hasten(name, self._clock())
 
     def _schedule(self, company: str) -> Schedule:
         own = self._config.settings.companies[company].schedule

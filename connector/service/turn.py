@@ -36,6 +36,9 @@ BUSY_SECONDS = 10
 PATIENCE_SECONDS = 10.0
 """Who is due for less may get a free place yet: a turn hands its own over only to those who wait longer."""
 
+_ELSEWHERE = timedelta(minutes=1)
+"""When a company is due again that this process does not know (any more): another one may have newer files."""
+
 _LOOK_SECONDS = 1.0
 _STEP_SECONDS = 0.2
 _NOTE_SECONDS = 60.0
@@ -246,6 +249,8 @@ def _due_at(work: _Work, failures: int, now: datetime) -> datetime:
         return now
     if work.outcome is TurnOutcome.BUSY:
         return now + timedelta(seconds=BUSY_SECONDS)
+    if work.company not in work.config.settings.companies:
+        return now + _ELSEWHERE
     schedule = schedule_of(work.config, work.company, work.time_zone)
     if work.outcome is TurnOutcome.FAILED:
         return retry_due_at(schedule, work.company, failures, now, is_shut=work.is_shut)

@@ -38,12 +38,13 @@ class Database:
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine = engine
         self._place = place
-        is_file = engine.dialect.name == "sqlite" and not place.startswith("file:")
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        is_file = self._is_sqlite and not place.startswith("file:")
         self._writers = Writers(Path(place)) if is_file else None
 
     def shared_now(self) -> datetime | None:
         """Return the time by the clock that all who use this database share; None where they share a host's."""
-        if self._engine.dialect.name == "sqlite":
+        if self._is_sqlite:
             return None
         with self._reading() as connection:
             at: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -57,22 +58,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end, rolled back when anything is raised."""
+    def _changing(self, *, is_intent: bool = False) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, rolled back when anything is raised.
+
+        Args:
+            is_intent: It says what is about to be done outside: once committed, not even a power cut may lose it.
+        """
         turn = nullcontext() if self._writers is None else self._writers.turn()
         with in_our_words(self._place), turn, self._engine.connect() as connection:
             connection.execution_options(writes=True)
-            with connection.begin():
+            outlives = sqlite.outliving_power_cuts(connection) if is_intent and self._is_sqlite else nullcontext()
+            with outlives, connection.begin():
                 yield connection
 
     @contextmanager
-    def _writing(self, lease: Lease) -> Iterator[Connection]:
-        """A transaction that writes for one company, by the one who holds its lease.
+    def _writing(self, lease: Lease, *, is_intent: bool = False) -> Iterator[Connection]:
+        """A transaction that writes for one company, by the one who holds its lease; `is_intent` as above.
 
         Raises:
             LeaseLostError: Somebody else took the lease, or it was released: nothing was written.
         """
-        with self._changing() as connection:
+        with self._changing(is_intent=is_intent) as connection:
             check_lease(connection, lease)
             yield connection
 

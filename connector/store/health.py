@@ -6,15 +6,15 @@ index.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
-from connector.records import ChangeKind
 from connector.store.backfills import QUIET_BEFORE
 from connector.store.bulk import as_list, each_of, insert_rows, run_text
 from connector.store.codec import dump_json, load_json
@@ -23,13 +23,10 @@ from connector.store.instants import from_micros, hour_of, to_micros
 from connector.store.rows import ChangeState, Lease
 from connector.store.schedules import ScheduleRow, to_schedule_row
 from connector.store.schema import (
-    calls,
     company_state,
-    decisions,
     definitions,
     leases,
     outbox,
-    receipts,
     schedules,
     turns,
 )
@@ -50,6 +47,35 @@ _LAST_RUNS = """
         FROM (SELECT value FROM json_each(?)) named
     )
 """
+
+
+# Looked up one by one for the same reason: hours are kept for ever.
+_CALLS = """
+    SELECT named.value, crms.value, (
+        SELECT sum(calls) FROM calls WHERE company = named.value AND crm = crms.value AND hour >= ?
+    )
+    FROM (SELECT value FROM json_each(?)) named CROSS JOIN (SELECT value FROM json_each(?)) crms
+"""
+
+# In this order of tables, and looked up one by one: with joins, SQLite's planner reads every receipt, or makes a Bloom
+# filter of all decisions.
+_TASKS = """
+    SELECT made.company, made.at,
+        (SELECT event_at FROM decisions WHERE company = made.company AND person_id = made.person_id
+            AND cycle = made.cycle AND kind = 'handoff'),
+        (SELECT definition FROM decisions WHERE company = made.company AND person_id = made.person_id
+            AND cycle = made.cycle AND kind = 'handoff')
+    FROM (SELECT value FROM json_each(?)) named CROSS JOIN receipts made
+    WHERE made.company = named.value AND made.kind = 'task' AND made.at >= ? AND made.outcome = 'done'
+"""
+
+
+class _Task(NamedTuple):
+    """When a task became visible, and when what made it happened, both in microseconds; the definition that judged."""
+
+    at: int
+    event_at: int
+    definition: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +132,24 @@ class CompanyHealth:
     turns: Mapping[str, int] = field(default_factory=dict)
     latencies: Sequence[float] = ()
 
+    @property
+    def progressed_at(self) -> datetime | None:
+        """When the company last got anywhere; None: never.
+
+        Where its last turn was not simply done, a CRM counts that could not be read for longer than that.
+        """
+        row = self.schedule
+        if row is None or row.progressed_at is None or row.outcome == "done":
+            return None if row is None else row.progressed_at
+        read = [[at for at in one.streams.values() if at is not None] for one in self.freshness.values()]
+        return min([row.progressed_at, *(max(moments) for moments in read if moments)])
+
+    def latency(self, part: float) -> float | None:
+        """The seconds that this part of the tasks took at most; None without any task."""
+        if not self.latencies:
+            return None
+        return self.latencies[max(math.ceil(part * len(self.latencies)) - 1, 0)]
+
 
 class HealthStore(Database):
     """How the companies do."""
@@ -136,6 +180,16 @@ class HealthStore(Database):
                 "ON CONFLICT (company, name) DO UPDATE SET value = excluded.value",
             )
 
+    def read_progress(self, companies: Mapping[str, Collection[str]]) -> list[CompanyHealth]:
+        """The companies' turns and freshness alone, in their order; see `read_health`."""
+        with self._reading() as connection:
+            rows = {row.company: to_schedule_row(row) for row in connection.execute(select(schedules))}
+            facts = _read_facts(connection, companies)
+        return [
+            CompanyHealth(name, rows.get(name), freshness=_freshness_of(facts[name], crms))
+            for name, crms in companies.items()
+        ]
+
     def read_health(self, companies: Mapping[str, Collection[str]], at: datetime) -> list[CompanyHealth]:
         """How these companies do at `at`, in their order, all seen at one moment.
 
@@ -148,21 +202,20 @@ class HealthStore(Database):
             held = _read_held(connection, names, at)
             last = _read_last_runs(connection, names)
             facts = _read_facts(connection, companies)
-            spent = _read_calls(connection, names, at)
+            spent = _read_calls(connection, names, sorted({crm for own in companies.values() for crm in own}), at)
             waiting = _read_outbox(connection, names)
             ended = _read_turns(connection, names)
             tasks = _read_tasks(connection, names, at - DAY)
+            published = _read_publications(connection, names)
         told = []
         for name, crms in companies.items():
             of_company = facts[name]
-            texts = {crm: of_company.get(f"{_FRESHNESS}{crm}") for crm in crms}
-            freshness = {crm: _to_freshness(text) for crm, text in texts.items() if text is not None}
-            quiet_before = of_company.get(QUIET_BEFORE)
+            freshness = _freshness_of(of_company, crms)
             told.append(CompanyHealth(
                 name, rows.get(name), held.get(name), last.get(name), freshness,
                 {crm: spent[name].get(crm, 0) for crm in crms},
                 {crm: waiting[name][crm] for crm in crms if crm in waiting[name]}, ended[name],
-                _latencies(tasks[name], freshness, datetime.fromisoformat(quiet_before) if quiet_before else None),
+                _latencies(tasks[name], freshness, published[name], of_company.get(QUIET_BEFORE, "")),
             ))
         return told
 
@@ -194,13 +247,13 @@ def _read_facts(connection: Connection, companies: Mapping[str, Collection[str]]
     return facts
 
 
-def _read_calls(connection: Connection, names: Sequence[str], at: datetime) -> dict[str, dict[str, int]]:
-    query = select(calls.c.company, calls.c.crm, func.sum(calls.c.calls)).where(
-        calls.c.company.in_(each_of(names)), calls.c.hour >= hour_of(at - DAY),
-    ).group_by(calls.c.company, calls.c.crm)
+def _read_calls(
+    connection: Connection, names: Sequence[str], crms: Sequence[str], at: datetime,
+) -> dict[str, dict[str, int]]:
+    values = (to_micros(hour_of(at - DAY)), as_list(connection, names), as_list(connection, crms))
     spent: dict[str, dict[str, int]] = defaultdict(dict)
-    for company, crm, number in connection.execute(query):
-        spent[company][crm] = int(number)
+    for company, crm, number in run_text(connection, _CALLS, values):
+        spent[company][crm] = int(number or 0)
     return spent
 
 
@@ -221,43 +274,46 @@ def _read_turns(connection: Connection, names: Sequence[str]) -> dict[str, dict[
     return found
 
 
-def _read_tasks(
-    connection: Connection, names: Sequence[str], since: datetime,
-) -> dict[str, list[Row[*tuple[Any, ...]]]]:
-    """Company -> when each of its tasks became visible, the event before it, and its definition's publication."""
-    query = select(receipts.c.company, receipts.c.at, decisions.c.event_at, definitions.c.published_at).join(
-        decisions, (decisions.c.company == receipts.c.company) & (decisions.c.person_id == receipts.c.person_id)
-        & (decisions.c.cycle == receipts.c.cycle) & (decisions.c.kind == "handoff"),
-    ).outerjoin(
-        definitions,
-        (definitions.c.company == decisions.c.company) & (definitions.c.version == decisions.c.definition),
-    ).where(
-        receipts.c.company.in_(each_of(names)), receipts.c.kind == ChangeKind.TASK, receipts.c.at >= since,
-        receipts.c.outcome == ChangeState.DONE, decisions.c.event_at.is_not(None),
+def _read_tasks(connection: Connection, names: Sequence[str], since: datetime) -> dict[str, list[_Task]]:
+    found: dict[str, list[_Task]] = defaultdict(list)
+    for company, *task in run_text(connection, _TASKS, (as_list(connection, names), to_micros(since))):
+        if None not in task:
+            found[company].append(_Task(*task))
+    return found
+
+
+def _read_publications(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, datetime]]:
+    query = select(definitions.c.company, definitions.c.version, definitions.c.published_at).where(
+        definitions.c.company.in_(each_of(names)),
     )
-    found: dict[str, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for row in connection.execute(query):
-        found[row.company].append(row)
+    found: dict[str, dict[str, datetime]] = defaultdict(dict)
+    for company, version, published_at in connection.execute(query):
+        found[company][version] = published_at
     return found
 
 
 def _latencies(
-    tasks: Sequence[Row[*tuple[Any, ...]]], freshness: Mapping[str, Freshness], quiet_before: datetime | None,
+    tasks: Sequence[_Task], freshness: Mapping[str, Freshness], publications: Mapping[str, datetime], quiet_before: str,
 ) -> list[float]:
     """Return the seconds from event to task of those tasks that could have been made when their event happened.
 
     Not counted: what happened before everything was read for the first time, before a backfill or before the
     definition was published.
     """
-    loaded = [one.loaded_at for one in freshness.values()]
-    if not loaded or None in loaded:
+    loaded = [one.loaded_at for one in freshness.values() if one.loaded_at is not None]
+    if not loaded or len(loaded) < len(freshness):
         return []
-    seconds = []
-    for row in tasks:
-        bounds = [*loaded, row.published_at, quiet_before]
-        if row.event_at > max(bound for bound in bounds if bound is not None):
-            seconds.append((row.at - row.event_at).total_seconds())
-    return sorted(seconds)
+    earliest = max([*loaded, *([datetime.fromisoformat(quiet_before)] if quiet_before else [])])
+    after = {version: to_micros(max(earliest, published_at)) for version, published_at in publications.items()}
+    always = to_micros(earliest)
+    return sorted(
+        (task.at - task.event_at) / 1e6 for task in tasks if task.event_at > after.get(task.definition, always)
+    )
+
+
+def _freshness_of(facts: Mapping[str, str], crms: Collection[str]) -> dict[str, Freshness]:
+    texts = {crm: facts.get(f"{_FRESHNESS}{crm}") for crm in crms}
+    return {crm: _to_freshness(text) for crm, text in texts.items() if text is not None}
 
 
 def _to_freshness(text: str) -> Freshness:

@@ -91,7 +91,7 @@ class NoticesStore(Database):
         query = select(notices).where(
             notices.c.company == lease.company, notices.c.state == NoticeState.PLANNED, _goes_to(recipient),
         ).order_by(notices.c.planned_at, notices.c.key)
-        with self._writing(lease) as connection:
+        with self._writing(lease, is_intent=True) as connection:
             rows = [_to_row(row) for row in connection.execute(query)]
             run_for_rows(connection, _SET_SENDING, [(to_micros(at), lease.company, row.notice.key) for row in rows])
         return rows

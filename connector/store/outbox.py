@@ -114,7 +114,7 @@ class OutboxStore(Database):
         # One query for each state, so that the index gives the order and millions of planned rows are never sorted.
         is_planned = outbox.c.state == ChangeState.PLANNED
         is_due = and_(outbox.c.state == ChangeState.RETRY, outbox.c.next_attempt_at <= (due_by or at))
-        with self._writing(lease) as connection:
+        with self._writing(lease, is_intent=True) as connection:
             changes: list[Change] = []
             for condition in (is_planned, is_due):
                 if room := limit - len(changes):
@@ -132,7 +132,7 @@ class OutboxStore(Database):
     def mark_sent(self, lease: Lease, crm: str, changes: Iterable[Change], at: datetime) -> None:
         """Note that these claimed changes leave at `at` and no sooner: from then on their answers are waited for."""
         stamp = to_micros(at)
-        with self._writing(lease) as connection:
+        with self._writing(lease, is_intent=True) as connection:
             run_for_rows(connection, _SENT_NOW, [
                 (stamp, lease.company, crm, change.idempotency_key) for change in changes
             ])

@@ -36,14 +36,14 @@ _CONNECT_SECONDS = 10
 _LOST_SECONDS = 60
 """A server that does not answer for so long has gone: its host lost power, or the network is cut."""
 
-_CONNECTION = {
+CONNECTION = {
     "connect_timeout": str(_CONNECT_SECONDS), "keepalives_idle": "20", "keepalives_interval": "10",
     "keepalives_count": "4", "tcp_user_timeout": str(_LOST_SECONDS * 1000), "client_encoding": "utf8",
     "application_name": "mql",
 }
 """What a URL does not say otherwise."""
 
-_SESSION = (
+SESSION = (
     f"-c idle_in_transaction_session_timeout={_STANDING_STILL_SECONDS}s -c lock_timeout={_LOCK_SECONDS}s"
 )
 
@@ -112,14 +112,15 @@ def make_engine(url: URL, threads: int = 1) -> tuple[Engine, str]:
         raise ConfigError([f"store.url: {', '.join(unknown)} is no parameter of a PostgreSQL connection"])
     place = f"{url.database} on {host or 'this host'}" + (f":{url.port}" if url.port else "")
     given, kept_open = dict(url.query), max(_KEPT_OPEN, threads)
-    options = " ".join((_SESSION, *([str(given["options"])] if "options" in given else [])))
+    options = " ".join((SESSION, *([str(given["options"])] if "options" in given else [])))
     engine = create_engine(
-        url.set(drivername="postgresql+psycopg", query={**_CONNECTION, **given, "options": options}),
+        url.set(drivername="postgresql+psycopg", query={**CONNECTION, **given, "options": options}),
         hide_parameters=True, pool_size=kept_open, max_overflow=kept_open, pool_timeout=_LOCK_SECONDS,
         pool_pre_ping=True,      # a connection that died while nobody used it is replaced, and nobody notices
         isolation_level="READ COMMITTED",      # of who writes, whatever the server's default is
         use_native_hstore=False,
     )
+
 
     @event.listens_for(engine, "connect")
     def set_up(connection: psycopg.Connection, _record: object) -> None:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 PATIENCE_SECONDS = 60.0
 """So long a writer waits for those of other processes; after that it asks SQLite itself, which tells what is wrong."""
 
-_LONGEST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS = 0.01, 0.0005
 _NEXT, _WRITER = 0, 1    # the bytes of the file that stand for the two places
 
 
@@ -61,7 +61,7 @@ class Writers:
             self._free(_NEXT)
 
     def _take(self, place: int, until: float) -> bool:
-        pause = _LONGEST_PAUSE_SECONDS / 16
+        pause = _LONGEST_PAUSE_SECONDS
         while True:
             try:
                 fcntl.lockf(self._opened(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
@@ -73,7 +73,8 @@ class Writers:
             else:
                 return True
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            # Who waits longer looks more often, and so goes before those who came later.
+            pause = max(0.9 * pause, _SHORTEST_PAUSE_SECONDS)
 
     def _free(self, place: int) -> None:
         if self._file is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,13 +19,20 @@ from connector.settings import Config, Settings
 from connector.wiring import open_company
 
 ROOT = Path(__file__).parents[2]
+EMAIL = "ken.sato@asahi.example"
+HTTP = requests.Session()
+"""What everybody but the product calls the sandboxes with: a connection a call costs as much as the call itself."""
+HTTP.trust_env = False    # nor is the whole environment looked through for a proxy each time
+os.register_at_fork(after_in_child=HTTP.close)    # of no use to two processes
 READING = ("/search", "/batch/read", "/token", "/query", "/composite")
 
 
-def make_config(folder: Path, urls: dict[str, str], company: str, account: str, **more: Any) -> Config:
+def make_config(
+    folder: Path, urls: dict[str, str], company: str, account: str, *, store_url: str = "", **more: Any,
+) -> Config:
     """Return the configuration of one company on the sandboxes; `more` are further sections of the company."""
     content: dict[str, Any] = {
-        "store": {"url": f"sqlite:///{folder / 'mql.db'}"},
+        "store": {"url": store_url or f"sqlite:///{folder / 'mql.db'}"},
         "companies": {company: {
             "mapping": str(ROOT / f"mappings/{company}.toml"),
             "hubspot": {"base_url": urls["hubspot"], "token": f"pat-sandbox-{account}"},
@@ -52,18 +60,18 @@ class Crms:
         self.account = account
 
     def control(self, crm: str, call: str, **body: Any) -> Any:
-        answer = requests.post(f"{self.urls[crm]}/_sandbox/{call}", json={"account": self.account, **body}, timeout=60)
+        answer = HTTP.post(f"{self.urls[crm]}/_sandbox/{call}", json={"account": self.account, **body}, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def records(self, crm: str, name: str) -> list[dict[str, Any]]:
         url = f"{self.urls[crm]}/_sandbox/records/{name}"
-        answer = requests.get(url, params={"account": self.account}, timeout=60)
+        answer = HTTP.get(url, params={"account": self.account}, timeout=60)
         answer.raise_for_status()
         return list(answer.json()["records"])
 
     def requests(self, crm: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.urls[crm]}/_sandbox/requests", params={"account": self.account}, timeout=60)
+        answer = HTTP.get(f"{self.urls[crm]}/_sandbox/requests", params={"account": self.account}, timeout=60)
         return list(answer.json()["requests"])
 
     def writes(self) -> int:
@@ -74,21 +82,21 @@ class Crms:
 
     def hubspot(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer pat-sandbox-{self.account}"}
-        answer = requests.request(method, self.urls["hubspot"] + path, json=body, headers=headers, timeout=60)
+        answer = HTTP.request(method, self.urls["hubspot"] + path, json=body, headers=headers, timeout=60)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
     def salesforce(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer session-sandbox-{self.account}"}
         url = f"{self.urls['salesforce']}/services/data/v67.0/{path}"
-        answer = requests.request(method, url, json=body, headers=headers, timeout=60)
+        answer = HTTP.request(method, url, json=body, headers=headers, timeout=60)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
     def requests_post(self, crm: str, path: str, body: Any) -> requests.Response:
         """Call what lies outside the REST API's versioned paths."""
         headers = {"Authorization": f"Bearer session-sandbox-{self.account}"}
-        return requests.post(self.urls[crm] + path, json=body, headers=headers, timeout=60)
+        return HTTP.post(self.urls[crm] + path, json=body, headers=headers, timeout=60)
 
 
 class Player(Crms):
@@ -171,3 +179,18 @@ def opener(pair: SandboxPair, tmp_path: Path) -> Opener:
         return open_company(make_config(tmp_path, pair.urls, company, account or company), company)
 
     return open_it
+
+
+@pytest.fixture
+def human(player: Player) -> tuple[str, str]:
+    """One human with 40 points, as a contact of HubSpot and a lead of Salesforce; their ids."""
+    ids = player.contact(EMAIL, lifecyclestage="lead"), player.lead(EMAIL, Status="新規")
+    player.download_in_hubspot(EMAIL)
+    return ids
+
+
+@pytest.fixture
+def company(player: Player, opener: Opener) -> Iterator[Company]:
+    """mirai on the player's account."""
+    with opener("mirai", player.account) as opened:
+        yield opened

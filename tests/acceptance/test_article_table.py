@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector.pipeline.company import Company
 from connector.pipeline.run import sync
 from connector.reports.explain import explain
-from tests.acceptance.conftest import Opener, Player
+from connector.sandbox.serve import SandboxPair
+from connector.wiring import open_company
+from tests.acceptance.conftest import Opener, Player, make_config
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opener(request: pytest.FixtureRequest, pair: SandboxPair, tmp_path: Path) -> Opener:
+    """Open a company with a store on either database: a whole run gives the same on both."""
+    config_of: dict[str, Any] = {}
+    if request.param == "postgresql":
+        fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
+        config_of = {"store_url": fresh()}
+
+    def open_it(company: str, account: str = "") -> AbstractContextManager[Company]:
+        return open_company(make_config(tmp_path, pair.urls, company, account or company, **config_of), company)
+
+    return open_it
 
 
 def task_count(player: Player, crm: str) -> int:

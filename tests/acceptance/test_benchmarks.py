@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import changes as changes_benchmark
 import ground
+import idle as idle_benchmark
 import memory as memory_benchmark
 import pull as pull_benchmark
 import scoring as scoring_benchmark
+import service as service_benchmark
 import sync_back as sync_back_benchmark
 
 CONTACTS = 60
@@ -52,6 +55,21 @@ def test_a_run_after_changes_judges_the_changed_and_an_idle_one_nobody(urls, tmp
     assert pair.idle.requests < pair.changed.requests
 
 
+def test_idle_companies_cost_the_calls_that_the_sandbox_counts_and_memory_that_is_told(urls, tmp_path: Path):
+    ground = idle_benchmark.prepare(tmp_path, urls, 1)
+    interval, names = timedelta(minutes=15), list(ground.config.settings.companies)
+    days = idle_benchmark.measure_day(ground, names, interval, timedelta(hours=1))
+    # An hour is four runs: one asks everything that is asked by the hour, the others three calls each.
+    assert days[0].runs == 4
+    assert 3 * 3 < days[0].calls.total() < 60
+    assert days[0].calls["hubspot", "crm/objects/contacts/search"] >= 4
+    [one] = idle_benchmark.measure_rounds(ground, names, interval, 1)
+    assert one.peak_mb > 10
+    told = "\n".join([*idle_benchmark.tell_day(days), idle_benchmark.tell_round(1, one, 1, interval)])
+    for figure in ("hubspot: ", "salesforce: ", "together: ", "of CPU per run", "peak "):
+        assert figure in told
+
+
 def test_the_engine_and_hand_written_sql_agree_on_every_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     in_a_process = scoring_benchmark._run
 
@@ -79,3 +97,11 @@ def test_handoffs_are_written_in_hardly_more_requests_than_it_takes_at_least(url
     # What is asked once a run, such as the fields of an object, weighs much beside so few handoffs.
     described = sum(count for path, count in cost.requests.items() if "describe" in path or "/properties/" in path)
     assert cost.request_count - described <= least + 2
+
+
+def test_a_worker_takes_first_loads_and_their_rate_is_told(urls, postgres, capsys: pytest.CaptureFixture[str]):
+    rate = service_benchmark.measure_workers(postgres, urls, companies=1, workers=1, latency_seconds=0.001)
+    assert rate > 0
+    service_benchmark.tell_scaling({1: rate, 3: 2.5 * rate})
+    assert "3 worker(s)" in (told := capsys.readouterr().out)
+    assert "2.50×" in told

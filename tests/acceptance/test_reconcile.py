@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,24 +19,9 @@ from connector.pipeline.company import Company
 from connector.pipeline.reconcile import Difference, reconcile
 from connector.pipeline.run import sync
 from connector.pipeline.undo import undo
-from tests.acceptance.conftest import Opener, Player, make_config
+from tests.acceptance.conftest import EMAIL, Player, make_config
 
-EMAIL = "ken.sato@asahi.example"
 Mql = Callable[..., str]
-
-
-@pytest.fixture
-def human(player: Player) -> tuple[str, str]:
-    """One human with 40 points, as a contact of HubSpot and a lead of Salesforce; their ids."""
-    ids = player.contact(EMAIL, lifecyclestage="lead"), player.lead(EMAIL, Status="新規")
-    player.download_in_hubspot(EMAIL)
-    return ids
-
-
-@pytest.fixture
-def company(player: Player, opener: Opener) -> Iterator[Company]:
-    with opener("mirai", player.account) as opened:
-        yield opened
 
 
 @pytest.fixture

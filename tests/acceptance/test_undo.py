@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,23 +20,7 @@ from connector.pipeline.undo import CHANGED_SINCE, GONE, WITH_SALES, Undoing, Un
 from connector.records import Stage
 from connector.reports.explain import explain
 from connector.store import ChangeState
-from tests.acceptance.conftest import Opener, Player, make_config
-
-EMAIL = "ken.sato@asahi.example"
-
-
-@pytest.fixture
-def human(player: Player) -> tuple[str, str]:
-    """One human with 40 points, as a contact of HubSpot and a lead of Salesforce; their ids."""
-    ids = player.contact(EMAIL, lifecyclestage="lead"), player.lead(EMAIL, Status="新規")
-    player.download_in_hubspot(EMAIL)
-    return ids
-
-
-@pytest.fixture
-def company(player: Player, opener: Opener) -> Iterator[Company]:
-    with opener("mirai", player.account) as opened:
-        yield opened
+from tests.acceptance.conftest import EMAIL, Player, make_config
 
 
 def there(player: Player) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from psycopg import sql
 from connector import cli
 from connector.errors import StoreError
 from connector.sandbox.serve import SandboxPair
-from connector.service import jobs
+from connector.service import jobs, turn
 from connector.service.distributed import DistributedService, OutdatedError
 from connector.service.job_tables import ensure_job_tables, job_address, job_schema
 from connector.service.jobs import Work, work_on_jobs
@@ -52,6 +52,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", STALLED_SECONDS / 4)
     monkeypatch.setattr(jobs, "STALLED_SECONDS", STALLED_SECONDS)
     monkeypatch.setattr(jobs, "WATCHED_SECONDS", 0.5)
+    monkeypatch.setattr(turn, "BUSY_SECONDS", 1)
 
 
 def write_config(folder: Path, store_url: str, pair: SandboxPair, *accounts: str, every_minutes: float = 60) -> Path:
@@ -90,27 +91,16 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
 
-    def end(self) -> int:
-        """Ask it to end; its exit code."""
-        self.send(signal.SIGTERM)
-        return self.process.wait(timeout=30)
-
 
 @contextmanager
-def workers(config: Path) -> Iterator[Callable[[], WorkerProcess]]:
-    """Give who starts a worker; all are gone afterwards, however the test ended."""
-    started: list[WorkerProcess] = []
-
-    def start() -> WorkerProcess:
-        started.append(WorkerProcess(config))
-        return started[-1]
-
+def worker(config: Path) -> Iterator[WorkerProcess]:
+    """A worker's process, gone afterwards however the test ended."""
+    process = WorkerProcess(config)
     try:
-        yield start
+        yield process
     finally:
-        for worker in started:
-            worker.process.kill()
-            worker.process.wait()
+        process.process.kill()
+        process.process.wait()
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
@@ -161,52 +151,63 @@ def is_write(request: dict[str, Any]) -> bool:
     )
 
 
-def test_a_killed_worker_s_company_is_finished_by_another_once(
-    pair: SandboxPair, tmp_path: Path, fresh_postgres: Callable[..., str],
+@contextmanager
+def serving(config: Config) -> Iterator[tuple[DistributedService, Stopping, Any]]:
+    """A service at work in this process: it, what ends it, and its end."""
+    stopping = Stopping()
+    with open_store(config.store_url) as store, ThreadPoolExecutor(1) as threads:
+        service = DistributedService(Roster(config, store), store, stopping, turns_at_once=1)
+        working = threads.submit(service.work)
+        try:
+            yield service, stopping, working
+        finally:
+            stopping.ask()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_or_cut_off_worker_left_is_finished_by_another_once(
+    pair: SandboxPair, tmp_path: Path, fresh_postgres: Callable[..., str], ending: signal.Signals,
 ) -> None:
-    url = due_now(fresh_postgres(), "killed")
-    crms = one_lead(pair, "killed")
-    config = write_config(tmp_path, url, pair, "killed")
-    crms.control("hubspot", "faults", match="/", delay_seconds=0.05, times=10_000)
-    with workers(config) as start:
-        victim = start()
-        wait_for_request(crms, "hubspot", "/tasks/batch/create")
-        victim.send(signal.SIGKILL)
-        victim.process.wait()
-        other = start()
-        wait_for(lambda: outcome_of(url, "killed") == "done")
-        assert other.end() == 0
-        assert "outcome=done" in other.log()
-    counts = task_keys(crms)
-    assert counts
-    assert set(counts.values()) == {1}
+    account = f"ended-{ending}"
+    url = due_now(fresh_postgres(), account)
+    crms = one_lead(pair, account)
+    config = write_config(tmp_path, url, pair, account)
+    crms.control("hubspot", "faults", match="/tasks/batch/create", delay_seconds=15, times=1)
+    with worker(config) as victim:
+        wait_for_request(crms, "hubspot", "/contacts/batch/update")
+        time.sleep(1)      # the tasks' request hangs by now
+        victim.send(ending)
+        assert victim.process.wait(timeout=12) == (0 if ending is signal.SIGTERM else -signal.SIGKILL)
+        assert ("cut off" in victim.log()) is (ending is signal.SIGTERM)
+    with serving(load_config(config)):
+        wait_for(lambda: outcome_of(url, account) == "done")
+    assert set(task_keys(crms).values()) == {1}
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_worker_that_was_asleep_while_another_took_over_writes_nothing_more(
     pair: SandboxPair, tmp_path: Path, fresh_postgres: Callable[..., str],
 ) -> None:
     url = due_now(fresh_postgres(), "asleep")
     crms = one_lead(pair, "asleep")
     config = write_config(tmp_path, url, pair, "asleep")
-    with workers(config) as start:
-        crms.control("hubspot", "faults", match="/tasks/batch/create", delay_seconds=2, times=1)
-        zombie = start()
+    crms.control("hubspot", "faults", match="/tasks/batch/create", delay_seconds=2, times=1)
+    with worker(config) as zombie:
         wait_for_request(crms, "hubspot", "/contacts/batch/update")
         zombie.send(signal.SIGSTOP)
-        other = start()
-        wait_for(lambda: outcome_of(url, "asleep") == "done")
-        before = [crms.requests(crm) for crm in ("hubspot", "salesforce")]
+        with serving(load_config(config)):
+            wait_for(lambda: outcome_of(url, "asleep") == "done")
+        before = {crm: len(crms.requests(crm)) for crm in pair.urls}
         zombie.send(signal.SIGCONT)
         wait_for(lambda: "outcome=lost" in zombie.log())
-        after = [crms.requests(crm) for crm in ("hubspot", "salesforce")]
-        more = [r for old, new in zip(before, after, strict=True) for r in new[len(old):]]
-        assert [r["path"] for r in more if is_write(r)] == []
+        more = [request for crm in pair.urls for request in crms.requests(crm)[before[crm]:]]
+        assert [request["path"] for request in more if is_write(request)] == []
         assert outcome_of(url, "asleep") == "done"      # the zombie's end did not count
-        assert (zombie.end(), other.end()) == (0, 0)
+        zombie.send(signal.SIGTERM)
+        assert zombie.process.wait(timeout=30) == 0
         assert "Task exception" not in zombie.log()
-    counts = task_keys(crms)
-    assert counts
-    assert set(counts.values()) == {1}
+    assert set(task_keys(crms).values()) == {1}
 
 
 class Counted:
@@ -328,19 +329,6 @@ def test_a_user_who_may_not_make_the_engine_s_schema_is_told_what_an_administrat
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
-@contextmanager
-def serving(config: Config) -> Iterator[tuple[DistributedService, Stopping, Any]]:
-    """A service at work in this process: it, what ends it, and its end."""
-    stopping = Stopping()
-    with open_store(config.store_url) as store, ThreadPoolExecutor(1) as threads:
-        service = DistributedService(Roster(config, store), store, stopping, turns_at_once=1)
-        working = threads.submit(service.work)
-        try:
-            yield service, stopping, working
-        finally:
-            stopping.ask()
-
-
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.logs_errors
 def test_the_database_may_go_and_come_back_and_that_is_told_once_each(
@@ -354,7 +342,7 @@ def test_the_database_may_go_and_come_back_and_that_is_told_once_each(
             caplog.clear()
             server.stop()
             wait_for(lambda: "store fails" in caplog.text)
-            time.sleep(4)
+            time.sleep(1)
             server.start()
             wait_for(lambda: "store works again" in caplog.text)
             with psycopg.connect(server.url) as connection:

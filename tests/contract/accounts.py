@@ -271,6 +271,7 @@ class SandboxAccount(MovedAccount):
         self.app: Any = server.app
         self.url = server.url
         self._http = requests.Session()
+        self._http.trust_env = False
         self._http.headers["Authorization"] = f"Bearer {self._other_apps_token}"
         self.control("DELETE", "faults")
         self.control("POST", "clock", {"now": BEGINS_AT})

@@ -71,6 +71,7 @@ class Org:
     def __init__(self, server: SandboxServer) -> None:
         self.url = server.url
         self.http = requests.Session()
+        self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer session-sandbox-{ACCOUNT}"
 
     def call(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
@@ -114,7 +115,7 @@ class Org:
         return self.control("GET", f"records/{object_type}")["records"]
 
     def control(self, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
-        answer = requests.request(
+        answer = self.http.request(
             method, f"{self.url}/_sandbox/{what}", params={"account": ACCOUNT}, timeout=30,
             json=None if body is None else {"account": ACCOUNT, **body},
         )
@@ -135,7 +136,7 @@ class Org:
         return max((r["number"] for r in self.requests(0)), default=0)
 
     def requests(self, since: int) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.url}/_sandbox/requests", params={"since": since}, timeout=30)
+        answer = self.http.get(f"{self.url}/_sandbox/requests", params={"since": since}, timeout=30)
         return answer.json()["requests"]
 
 

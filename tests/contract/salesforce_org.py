@@ -25,6 +25,7 @@ class OrgClient:
         self.url = url
         self.account = account or next(_names)
         self.http = requests.Session()
+        self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer session-sandbox-{self.account}"
 
     def call(self, method: str, path: str, version: str = VERSION, **more: Any) -> requests.Response:
@@ -65,8 +66,8 @@ class OrgClient:
         return str(error["errorCode"])
 
     def control(self, what: str, method: str = "POST", **body: Any) -> Any:
-        answer = requests.request(method, f"{self.url}/_sandbox/{what}", json={"account": self.account, **body},
-                                  timeout=30)
+        url = f"{self.url}/_sandbox/{what}"
+        answer = self.http.request(method, url, json={"account": self.account, **body}, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

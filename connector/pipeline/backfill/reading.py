@@ -35,7 +35,7 @@ class PartRead(NamedTuple):
 
 def read_part(
     company: Company, lease: Lease, backfill: Backfill, one: BackfillStream, seconds: float,
-    tell: Callable[[int], None],
+    tell: Callable[[int], None], *, pages_at_least: int = 2,
 ) -> PartRead:
     """Read on in a stream for about so many seconds, and store what comes; whoever dies on the way goes on from there.
 
@@ -43,6 +43,8 @@ def read_part(
 
     Args:
         tell: Told how many records came so far in this part.
+        pages_at_least: So many pages are read however long they take. What changed a moment ago comes with every part
+            again: with fewer, the end behind it might never be reached.
 
     Raises:
         ConnectorError: The CRM or the store failed; what came before is kept.
@@ -55,7 +57,9 @@ def read_part(
             return PartRead(0, 0, is_end=True)
         begun = begin_stream(company, crm, request, backfill.since)
         is_first, normalizer = is_first_load(company, crm, request), Normalizer(company.mapping)
-        pages = _Until(company.adapters[crm].pull(request, begun.cursor), time.monotonic() + seconds)
+        pages = _Until(
+            company.adapters[crm].pull(request, begun.cursor), time.monotonic() + seconds, pages_at_least,
+        )
         records = news = 0
         try:
             for page in gather(iter(pages)):
@@ -77,21 +81,22 @@ def read_part(
 
 
 class _Until:
-    """Pages until a moment of the monotonic clock, and at least two of them: behind the last one is the end.
+    """Pages until a moment of the monotonic clock, and at least so many.
 
     Attributes:
         is_cut: The moment came before the end.
     """
 
-    def __init__(self, pages: Iterator[Page], deadline: float) -> None:
+    def __init__(self, pages: Iterator[Page], deadline: float, at_least: int) -> None:
         self.is_cut = False
+        self._at_least = at_least
         self._pages = pages
         self._deadline = deadline
 
     def __iter__(self) -> Iterator[Page]:
         for number, page in enumerate(self._pages, 1):
             yield page
-            if number > 1 and time.monotonic() >= self._deadline:
+            if number >= self._at_least and time.monotonic() >= self._deadline:
                 self.is_cut = True
                 return
 

@@ -142,7 +142,7 @@ def told_spent(company: Company, crm: str) -> tuple[str, datetime | None]:
 
 def _allowed(company: Company, crm: str) -> int | None:
     ours = company.adapters[crm].meter.allowed
-    return None if ours is None else int(ours * company.rhythm.backfill_share)
+    return None if ours is None else max(1, int(ours * company.rhythm.backfill_share))
 
 
 def _spent(company: Company, crm: str) -> int:

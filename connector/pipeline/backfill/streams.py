@@ -47,6 +47,7 @@ class StreamsReader:
         self._stopped: dict[str, str] = {}             # CRM -> why it gives nothing now
         self._goes_on_at: dict[str, datetime] = {}     # CRM -> when it has calls again
         self._refused: dict[Place, str] = {}           # stream -> why the CRM does not give it
+        self._paused_at = time.monotonic()
 
     @property
     def problems(self) -> list[str]:
@@ -79,10 +80,10 @@ class StreamsReader:
 
     def _read_stream(self, one: BackfillStream) -> None:
         """Read a stream part by part until its end, or until its CRM gives no more of it now."""
-        seconds, wait_seconds, failing_since = self._rhythm.part_seconds, _FIRST_WAIT_SECONDS, None
+        longer, wait_seconds, failing_since = 1, _FIRST_WAIT_SECONDS, None
         while True:
             try:
-                news, is_end = self._read_part(one, seconds)
+                news, is_end = self._read_part(one, longer)
             except BudgetSpentError:
                 self._stopped[one.crm], at = told_spent(self._company, one.crm)
                 if at is not None:
@@ -100,14 +101,20 @@ class StreamsReader:
                 self._rhythm.sleep(wait_seconds)
                 wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
                 continue
+            self._pause()
             if is_end:
                 return
             wait_seconds, failing_since = _FIRST_WAIT_SECONDS, None
-            seconds = self._rhythm.part_seconds if news else min(2 * seconds, LONGEST * self._rhythm.part_seconds)
-            self._rhythm.sleep(self._rhythm.pause_seconds)
+            longer = 1 if news else min(2 * longer, LONGEST)
 
-    def _read_part(self, one: BackfillStream, seconds: float) -> tuple[int, bool]:
-        """Read one part; return how much of it was news, and whether the stream came to its end."""
+    def _pause(self) -> None:
+        """Leave the lease to who waits for it, when we had it for a part's time since the last pause."""
+        if time.monotonic() - self._paused_at >= self._rhythm.part_seconds:
+            self._rhythm.sleep(self._rhythm.pause_seconds)
+            self._paused_at = time.monotonic()
+
+    def _read_part(self, one: BackfillStream, longer: int) -> tuple[int, bool]:
+        """Read one part, so many times as long as usual; return how much was news, and whether it was the last."""
         company, meter, store = self._company, self._company.adapters[one.crm].meter, self._company.store
         with take_turn(company, self._rhythm.sleep, self._tell_held) as lease:
             limit_reading(company)
@@ -120,7 +127,10 @@ class StreamsReader:
 
             is_end = False
             try:
-                part = read_part(company, lease, self.backfill, one, seconds, tell)
+                part = read_part(
+                    company, lease, self.backfill, one, longer * self._rhythm.part_seconds, tell,
+                    pages_at_least=2 * longer,
+                )
                 is_end = part.is_end
             finally:
                 # What is stored is stored, whatever stopped it; when the lease is lost this says so, too.

@@ -16,11 +16,11 @@ from connector.pipeline.backfill.parts import LONGEST, USUAL, Advance, Pace, Rhy
 from connector.pipeline.backfill.share import CallBook, CrmCost, lift_limits
 from connector.pipeline.backfill.streams import StreamsReader
 from connector.pipeline.budget import CallCount, call_counter
-from connector.pipeline.company import Company, Step, no_progress
+from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.definitions import begin_judging
 from connector.pipeline.lease import hold_work
 from connector.pipeline.pull import unread_streams
-from connector.pipeline.run import Plan, RunReport, require_fields_once, sync
+from connector.pipeline.run import TOLD_AT_MOST, Plan, RunReport, require_fields_once, sync
 from connector.pipeline.understand import understand
 from connector.store import Backfill, BackfillState, HandoffMode, Lease
 
@@ -37,7 +37,7 @@ class BackfillReport:
         unread: Streams that were never read to their end: with any, nobody was judged.
         would_be: Who would be MQL; None where they are handed off, or nobody could be judged yet.
         plan: Every write that handing them off would make, where that was asked for.
-        run: The last run of handing them off, where that was asked for.
+        run: The run, or runs put together, that handed them off, where that was asked for.
         calls: CRM -> how many calls this took.
     """
 
@@ -196,26 +196,41 @@ class _End:
 
     def _hand_off(self, approve_over: int | None) -> None:
         """Run as `mql sync` does, in parts, until all of it is done."""
+        before: RunReport | None = None
         while True:
-            deadline = time.monotonic() + LONGEST * self._rhythm.part_seconds
-
-            def progress(step: Step, deadline: float = deadline) -> None:
-                self._say(f"{step.phase.replace('_', ' ')}: {step.what}", step.done)
-                # Not while it pulls: the next part would begin that anew.
-                if step.phase != "pull" and time.monotonic() >= deadline:
-                    raise RunPausedError("a backfill's part ends")
-
             try:
-                run = sync(self._company, progress, approve_over=approve_over, is_part=True, sleep=self._rhythm.sleep)
+                run = sync(
+                    self._company, self._progress(), approve_over=approve_over, is_part=True,
+                    sleep=self._rhythm.sleep,
+                )
             except LeaseHeldError as error:
                 self._tell_held(error)
                 self._rhythm.sleep(self._rhythm.pause_seconds)
                 continue
+            before = run if before is None else _joined(before, run)
             if not run.is_paused:
                 break
             self._rhythm.sleep(self._rhythm.pause_seconds)
+        run = before
         self._report.run, self._report.unread = run, run.unread
         self.move(BackfillState.DONE)
+
+    def _progress(self) -> Progress:
+        """Return what is told by a part of the run, and ends it after a part's time."""
+        deadline: float | None = None
+
+        def progress(step: Step) -> None:
+            nonlocal deadline
+            self._say(f"{step.phase.replace('_', ' ')}: {step.what}", step.done)
+            if step.phase == "pull" or not step.done:
+                return    # the next part would begin that anew
+            # From the first step on that is done for good: there is one in every part.
+            if deadline is None:
+                deadline = time.monotonic() + LONGEST * self._rhythm.part_seconds
+            elif time.monotonic() >= deadline:
+                raise RunPausedError("a backfill's part ends")
+
+        return progress
 
     def _turn(self) -> AbstractContextManager[Lease]:
         return take_turn(self._company, self._rhythm.sleep, self._tell_held)
@@ -225,3 +240,17 @@ class _End:
 
     def _tell_held(self, error: LeaseHeldError) -> None:
         self._tell(Advance("", 0, *self._pace.sums(self._backfill), waits=f"a run is at work ({error.holder})"))
+
+
+def _joined(before: RunReport, run: RunReport) -> RunReport:
+    """Return the report of a run together with what the parts before it did."""
+    run.started_at = before.started_at
+    run.judged_count += before.judged_count
+    run.recycled_count += before.recycled_count
+    run.handed_off_count += before.handed_off_count
+    run.handed_off = [*before.handed_off, *run.handed_off][:TOLD_AT_MOST]
+    for crm, counts in before.outcomes.items():
+        ours = run.outcomes.setdefault(crm, {})
+        for outcome, count in counts.items():
+            ours[outcome] = ours.get(outcome, 0) + count
+    return run

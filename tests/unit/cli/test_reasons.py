@@ -18,9 +18,9 @@ MIRAI = load_mapping(Path(__file__).parents[3] / "mappings" / "mirai.toml")
 
 
 def printed(reason: Reason) -> str:
-    out = Console(file=io.StringIO(), width=200)
-    show_reasons(out, Score("p_1", "2026-11", AT, (reason,)), MIRAI)
-    return out.file.getvalue()  # type: ignore[attr-defined]
+    out = io.StringIO()
+    show_reasons(Console(file=out, width=200), Score("p_1", "2026-11", AT, (reason,)), MIRAI)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize(

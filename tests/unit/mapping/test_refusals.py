@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from refused import refused
 
 from connector.errors import ConfigError
 from connector.mapping.load import load_mapping
@@ -197,16 +198,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_definition_is_refused_with_its_line_and_a_reason(tmp_path: Path, name: str) -> None:
     text, said = REFUSED[name]
-    path = tmp_path / "m.toml"
-    path.write_text(HEAD + text + "\n", encoding="utf-8")
-    marked = [number for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if "# !" in line]
-    with pytest.raises(ConfigError) as caught:
-        load_mapping(path)
-    problem, = caught.value.problems
-    told = re.match(rf"{re.escape(str(path))}:(\d+): (?:definition|values|excluded)", problem)
-    assert told, problem
-    assert said in problem
-    assert [int(told[1])] == (marked or [HEAD.split("\n").index("[definition]") + 1])
+    found = refused(tmp_path, HEAD + text)
+    assert found.place.startswith(("definition", "values", "excluded"))
+    assert said in found.place
+    assert [found.line] == (found.marked or [HEAD.split("\n").index("[definition]") + 1])
 
 
 @pytest.mark.parametrize("text", [

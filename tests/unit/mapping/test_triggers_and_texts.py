@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from refused import refused
 
 from connector.core.texts import own_text_problems
 from connector.errors import ConfigError
@@ -94,16 +95,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_wrong_is_refused_with_its_line_and_a_reason(tmp_path: Path, name: str) -> None:
     text, said = REFUSED[name]
-    path = tmp_path / "m.toml"
-    path.write_text(HEAD + text + "\n", encoding="utf-8")
-    marked = [number for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if "# !" in line]
-    with pytest.raises(ConfigError) as caught:
-        load_mapping(path, own_text_problems)
-    problem, = caught.value.problems
-    told = re.match(rf"{re.escape(str(path))}:(\d+): (?:triggers|texts)", problem)
-    assert told, problem
-    assert said in problem
-    assert [int(told[1])] == marked
+    found = refused(tmp_path, HEAD + text, own_text_problems)
+    assert found.place.startswith(("triggers", "texts"))
+    assert said in found.place
+    assert [found.line] == found.marked
 
 
 def test_a_word_for_nurturing_needs_a_field_that_takes_it(tmp_path: Path) -> None:
