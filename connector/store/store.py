@@ -12,10 +12,12 @@ from connector.store.calls import CallsStore
 from connector.store.decisions import DecisionsStore
 from connector.store.definitions import DefinitionsStore
 from connector.store.erasing import ErasingStore
+from connector.store.exporting import ExportingStore
 from connector.store.firings import FiringsStore
 from connector.store.handed import HandedStore
 from connector.store.handoffs import HandoffsStore
 from connector.store.health import HealthStore
+from connector.store.importing import ImportingStore
 from connector.store.notices import NoticesStore
 from connector.store.opening import open_engine
 from connector.store.outbox import OutboxStore
@@ -35,7 +37,7 @@ class Store(
     RunsStore, CallsStore, RecordsStore, HandedStore, RemovalsStore, ErasingStore, PeopleStore, AccountsStore,
     ActivitiesStore, PastStore, DefinitionsStore, AssignmentsStore, DecisionsStore, HandoffsStore, OutboxStore,
     RefusedStore, ReceiptsStore, NoticesStore, FiringsStore, StagesStore, BackfillsStore, SchedulesStore,
-    HealthStore,
+    HealthStore, ExportingStore, ImportingStore,
 ):
     """One open store: safe to share between threads, closed at the end of `with`.
 

@@ -295,23 +295,24 @@ def test_one_backfill_at_a_time_and_another_one_is_told_how_to_go_on(player: Pla
         assert (run.unread, run.handed_off_count) == ([], 2), "the runs read what it had left to them"
 
 
-def test_cancelling_holds_whom_it_has_brought(player: Player, open_mirai: Open) -> None:
+def test_cancelling_holds_whom_it_has_brought_and_leaves_the_rest_to_the_runs(player: Player, open_mirai: Open) -> None:
     with open_mirai() as company:
         sync(company)
         two_leads(player)
         player.advance(60)
         order = Order(find_streams(company, ["contacts", "leads", "form_submissions", "campaign_members"]))
         begun = begin(company, order, estimate_streams(company, order.streams, None), QUICK)
-        stopped = StopIteration("killed")
 
         def die(step: Advance) -> None:
-            if step.what == "hubspot contacts":
-                raise stopped
+            if step.what == "salesforce campaign_members":
+                raise KeyboardInterrupt
 
-        with pytest.raises(StopIteration):
+        with pytest.raises(KeyboardInterrupt):
             work(company, begun, die, rhythm=QUICK)
         assert cancel(company, begun, silent, QUICK).state is BackfillState.CANCELLED
-        assert sync(company).handed_off_count == 2, "what it had not brought is the runs' own"
+        run = sync(company)
+        assert [j.person.emails[0] for j in run.handed_off] == [OTHER]
+        assert why_not(company, EMAIL) == "backfilled"
 
 
 def test_a_run_waits_for_a_part_of_a_backfill_and_not_for_another_run(player: Player, open_mirai: Open) -> None:

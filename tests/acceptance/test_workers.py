@@ -339,6 +339,7 @@ def test_the_database_may_go_and_come_back_and_that_is_told_once_each(
         config = load_config(write_config(tmp_path, due_now(server.url, "outage"), pair, "outage"))
         with serving(config) as (_, stopping, working):
             wait_for(lambda: outcome_of(server.url, "outage") == "done")
+            wait_for(lambda: count_jobs(server.url)["procrastinate_jobs"] == 0)      # its job has ended, too
             caplog.clear()
             server.stop()
             wait_for(lambda: "store fails" in caplog.text)

@@ -214,13 +214,15 @@ def test_who_dies_while_it_tells_has_it_told_once_more_as_a_possible_repeat_and_
         town.now += timedelta(minutes=8)
     town.receiver.on_arrival = lambda _: None
     for _ in range(4):
+        town.turn("two")
         town.look(timedelta(minutes=15))
     town.turn("one")
-    for _ in range(4):
+    for _ in range(2):
+        town.turn("two")
         town.look(timedelta(minutes=15))
-    first, again, *rest = town.texts()
+    first, again, recovered = town.texts()
     assert again == f"(this may be a repeat)\n{first}"
-    assert [("works again" in text, "nothing has got" in text) for text in rest][:1] == [(True, False)]
+    assert "works again" in recovered
 
 
 def test_an_address_that_fails_is_tried_again_later_each_time_and_holds_nobody_up(on_sqlite, receiver):
@@ -244,8 +246,9 @@ def test_where_the_only_address_fails_the_stall_is_told_when_it_works_again_and_
     town.receiver.faults["/a"] = [503] * 7
     stall(town)
     town.look()
-    town.turn("one")
     for _ in range(80):
+        town.turn("one")
+        town.turn("two")
         town.look(timedelta(minutes=5))
     assert [said for _, said in town.news()[7:]] == ["stalled", "recovered"]
 
@@ -275,17 +278,14 @@ def test_of_many_processes_that_watch_one_tells(store, receiver):
     assert town.news() == [("one", "stalled")]
 
 
-def test_an_address_in_the_file_itself_or_one_that_is_none_is_refused_with_its_place(town):
-    for address, trouble in (("slack://token-a/b/c", "does not belong in this file"), ("nonsense", "no address")):
-        service = {"notices": {"channel": [address]}}
-        given = {"service": service} if trouble.startswith("does") else {}
-        config = Config(path=Path("config.toml"), in_file=given, settings=Settings(
-            companies={"one": {"mapping": "m.toml"}}, service=service,
-        ))
-        with pytest.raises(ConfigError, match=r"service\.notices\.channel") as error:
-            check_notices(config)
-        assert trouble in str(error.value)
-        assert "token-a" not in str(error.value)
+def test_an_address_in_the_file_itself_is_refused_with_its_place_and_without_its_token():
+    service = {"notices": {"channel": ["slack://token-a/b/c"]}}
+    config = Config(path=Path("config.toml"), in_file={"service": service}, settings=Settings(
+        companies={"one": {"mapping": "m.toml"}}, service={},
+    ))
+    with pytest.raises(ConfigError, match=r"service\.notices\.channel.*MQL_SERVICE__NOTICES__CHANNEL") as error:
+        check_notices(config)
+    assert "token-a" not in str(error.value)
 
 
 STEPS = st.lists(st.tuples(
@@ -314,6 +314,7 @@ def test_whatever_happens_each_stall_is_told_once_and_then_its_recovery(shared, 
                 last[name] = town.now
         receiver.faults["/a"] = [answer]
         town.look()
+        town.look(timedelta(seconds=1))      # whose recovery was told just now may have stalled again meanwhile
         for row in store.read_schedules():
             if town.now - last[row.company] > timedelta(minutes=61):
                 assert row.alarmed_at is not None

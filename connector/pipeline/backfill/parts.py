@@ -13,10 +13,11 @@ from connector.pipeline.lease import hold_lease
 from connector.store import Backfill, Lease
 
 PART_SECONDS = 10.0
-"""So long a part holds the company's lease, about. A part that brings no news may take up to `LONGEST` times as long:
-what was read before is passed more quickly so, and the end is reached where much changes all the time. Our choice."""
+"""So long a part holds the company's lease, about; twice as long where the one before it brought no news: so what was
+read before is passed more quickly, and the end is reached where much changes all the time. Our choice."""
 
 LONGEST = 4
+"""So many times as many pages are read then at least, and so many times as long a part of handing off takes."""
 
 PAUSE_SECONDS = 1.0
 """Between two parts, so that a run that waits gets the lease (`lease._LOOK_SECONDS`). Our choice."""

@@ -114,7 +114,7 @@ class StreamsReader:
             self._paused_at = time.monotonic()
 
     def _read_part(self, one: BackfillStream, longer: int) -> tuple[int, bool]:
-        """Read one part, so many times as long as usual; return how much was news, and whether it was the last."""
+        """Read one part, up to so many times as long as usual; return how much was news, and if it was the last."""
         company, meter, store = self._company, self._company.adapters[one.crm].meter, self._company.store
         with take_turn(company, self._rhythm.sleep, self._tell_held) as lease:
             limit_reading(company)
@@ -128,7 +128,7 @@ class StreamsReader:
             is_end = False
             try:
                 part = read_part(
-                    company, lease, self.backfill, one, longer * self._rhythm.part_seconds, tell,
+                    company, lease, self.backfill, one, min(longer, 2) * self._rhythm.part_seconds, tell,
                     pages_at_least=2 * longer,
                 )
                 is_end = part.is_end

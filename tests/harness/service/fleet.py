@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -79,16 +79,15 @@ class Fleet:
             self._wait_for_first_turns()
             print(f"every company had its first turn after {self._turn_seconds()}", flush=True)
             agenda = Agenda([*self._happenings(), *(self._misfortunes(crew) if not self.options.calm else ())])
-            cpu = os.times()
             agenda.start()
             time.sleep(self.seconds)
             agenda.end()
             wrong = agenda.errors + self._settle()
             made = {company.name: company.made() for company in self.companies}
             self._tell_turns(self.seconds)
-            del cpu
         finally:
             ended = crew.end()
+            self.worker_seconds = _cpu_of_children()
         return wrong + ended + list(self._violations(made)) + list(self._said_wrongly())
 
     # What happens ---------------------------------------------------------------------------------------
@@ -176,7 +175,10 @@ class Fleet:
 
     def _ask(self, query: str) -> int:
         with psycopg.connect(self.database.url) as connection:
-            row = connection.execute(query).fetchone()      # type: ignore[arg-type]
+            try:
+                row = connection.execute(query).fetchone()      # type: ignore[arg-type]
+            except psycopg.errors.UndefinedTable:
+                return 0      # the first workers are about to make the tables
         assert row is not None
         return int(row[0] or 0)
 
@@ -231,6 +233,12 @@ class Fleet:
         return f"{micros / 1e6:.0f} s"
 
 
+def _cpu_of_children() -> float:
+    """Return the CPU seconds of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def play(options: argparse.Namespace) -> int:
     """Play once; return 1 when there was a violation."""
     print(f"seed {options.seed}: {options.companies} companies, {options.workers} workers, {options.minutes:g} minutes "
@@ -242,6 +250,7 @@ def play(options: argparse.Namespace) -> int:
         fleet = Fleet(options, folder, stack)
         print(f"made after {time.monotonic() - began:.0f} s", flush=True)
         wrong = fleet.play()
+    print(f"CPU: workers {fleet.worker_seconds:.0f} s, CRMs and database {_cpu_of_children() - fleet.worker_seconds:.0f} s")
     for line in wrong:
         print(line)
     print(f"{len(fleet.events)} events, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
