@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from connector.adapter_kit.protocol import StreamRequest
+from connector.adapter_kit.protocol import Page, StreamRequest
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company
 from connector.pipeline.gather import gather
@@ -80,15 +80,16 @@ def pull_stream(
     Args:
         take: Gets what each page brought, as soon as it is stored; where `mql sync` goes on with `understand_page`.
     """
-    new = 0
-    for page in gather(company.adapters[crm].pull(request, None)):
+
+    def take_page(page: Page) -> int:
         saved = company.store.save_page(
             lease, crm, request.stream, page.records, page.cursor, company.clock(), expects_new=True, hands_on=True,
         )
         take(saved.handed_on)
         company.store.note_evaluated(lease, crm, request.stream)
-        new += saved.counts.new
-    return new
+        return saved.counts.new
+
+    return sum(map(take_page, gather(company.adapters[crm].pull(request, None))))
 
 
 def count_requests(urls: Mapping[str, str], crm: str, *, since: int = 0) -> int:

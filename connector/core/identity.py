@@ -53,6 +53,7 @@ TELLING_ATTRIBUTES = frozenset({"email", "additional_emails", "last_name", "firs
 """The attributes that tell whose a record is: `resolve` looks at no others."""
 
 _MAX_EMAIL_LENGTH = 254
+_MAX_LOCAL_LENGTH = 64
 
 _STAGE_WEIGHTS = {
     Stage.INQUIRY: 0, Stage.MQL: 1, Stage.SAL: 2, Stage.RECYCLED: 3, Stage.SQL: 4, Stage.LOST: 5, Stage.WON: 6,
@@ -68,14 +69,14 @@ def normalize_email(text: str) -> str | None:
     if not candidate or len(candidate) > _MAX_EMAIL_LENGTH:
         return None
     local, _, domain = candidate.rpartition("@")
-    if not _PLAIN_LOCAL_PART.fullmatch(local):
+    if len(local) > _MAX_LOCAL_LENGTH or not _is_plain(local):
         return _validated(candidate)
     # Nearly every address has a plain local part and a domain seen before: the library then need not look again.
     host = _normal_domain(domain)
     return f"{local}@{host}" if host and len(local) + len(host) < _MAX_EMAIL_LENGTH else None
 
 
-_PLAIN_LOCAL_PART = re.compile(r"(?=.{1,64}$)[a-z0-9_+-]+(\.[a-z0-9_+-]+)*")
+_is_plain = re.compile(r"[a-z0-9_+-]++(?:\.[a-z0-9_+-]++)*+").fullmatch
 
 
 @lru_cache(maxsize=65536)

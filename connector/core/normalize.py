@@ -291,8 +291,8 @@ class _PeopleReader:
         attributes = self._attributes(payload, problems)
         return Contact(
             key, modified_at, attributes, self._emails(attributes, problems),
-            _record_keys(self._links, payload) if self._links else (),
-            superseded_by=_first_key(self._superseded_by, payload) if self._superseded_by else None,
+            _record_keys(self._links, payload) if self._links else (), None, "",
+            _first_key(self._superseded_by, payload) if self._superseded_by else None,
         )
 
     def stage(self, value: Value) -> Stage | None:
@@ -329,10 +329,11 @@ class _PeopleReader:
         told, more = attributes["email"], attributes.get("additional_emails")
         if told is None and more is None:
             return ()
-        first, others = text_of(told), text_of(more)
+        first = text_of(told)
         attributes["email"] = primary = normalize_email(first) if first else None
-        if primary and not others:
+        if primary and more is None:
             return (primary,)
+        others = text_of(more)
         found: dict[str, None] = {}
         for name, texts in (("email", first), ("additional_emails", others)):
             for text in _BETWEEN_ADDRESSES.split(texts):
@@ -630,15 +631,20 @@ def _telling_fields(stream: PeopleStream) -> PeopleStream:
 
 
 def _first_key(links: Iterable[tuple[str, str, str]], payload: Mapping[str, Any]) -> RecordKey | None:
-    return next(iter(_record_keys(links, payload)), None)
+    for crm, stream, field in links:
+        value = payload.get(field)
+        if value is not None and (remote_id := text_of(value).strip()):
+            return RecordKey(crm, stream, remote_id)
+    return None
 
 
 def _record_keys(links: Iterable[tuple[str, str, str]], payload: Mapping[str, Any]) -> tuple[RecordKey, ...]:
-    return tuple([
-        RecordKey(crm, stream, remote_id)
-        for crm, stream, field in links
-        if (value := payload.get(field)) is not None and (remote_id := text_of(value).strip())
-    ])
+    keys: tuple[RecordKey, ...] = ()
+    for crm, stream, field in links:
+        value = payload.get(field)
+        if value is not None and (remote_id := text_of(value).strip()):
+            keys += (RecordKey(crm, stream, remote_id),)
+    return keys
 
 
 def _count(value: Any) -> int:

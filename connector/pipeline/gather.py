@@ -40,6 +40,7 @@ def gather(pages: Iterator[Page]) -> Iterator[Page]:
                 records, cursor, held = [], None, 0
             if page.removals:
                 yield page
+            del page    # as in the pull: what was given on is let go before the next is asked for
     except Exception:
         if cursor is not None:
             yield Page(records, cursor)

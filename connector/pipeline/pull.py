@@ -225,6 +225,7 @@ class _CrmPull:
             _, _, unchanged, _ = sums
             has_news = sum(sums) > unchanged
             self._progress(Step("pull", f"{self._crm} {request.stream}", sum(sums), is_news=has_news))
+            del page    # let go before the next is read, into memory that the CPU still has at hand
 
     def _note_end(self, request: StreamRequest) -> None:
         paused = paused_fields(self._company, self._crm, request.stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -74,7 +75,7 @@ GONE = "null"
 
 _GONE_UTF8 = GONE.encode()
 
-_Told = tuple[str, int, bytes, str | None]
+_Told = tuple[str, int, bytes | bytearray, str | None]
 """What a page tells of a record, as it is stored: its id, change time in microseconds, payload in UTF-8, links."""
 
 # The instant as the integer it is: one call less for each record than a typed column.
@@ -297,11 +298,12 @@ def _insert_unless_known(
 
 
 def _insert(connection: Connection, place: tuple[str, str, str], rows: Sequence[_Told], stamp: int) -> None:
-    insert_alike(
-        connection, records_table,
-        {**dict(zip(_KEY_COLUMNS, place)), "first_seen_at": stamp, "valid_from": stamp},
-        ("remote_id", "modified_at", "payload", "links"), rows, in_utf8=("payload",),
-    )
+    alike = {**dict(zip(_KEY_COLUMNS, place)), "first_seen_at": stamp, "valid_from": stamp}
+    columns = ("remote_id", "modified_at", "payload", "links")
+    if any(map(itemgetter(-1), rows)):
+        insert_alike(connection, records_table, alike, columns, rows, in_utf8=("payload",))
+    else:    # people's own records have no links: NULL need not be bound for each
+        insert_alike(connection, records_table, alike, columns[:-1], [row[:-1] for row in rows], in_utf8=("payload",))
 
 
 def _read_known(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -56,6 +57,29 @@ def test_a_cursor_without_records_is_kept_before_more_is_asked_for():
     kept = next(pages)
     assert (len(kept.records), kept.cursor, asked) == (3, "1", [])
     assert next(pages).cursor == "2"
+
+
+class Payload(dict[str, str]):
+    """A payload that can be watched."""
+
+
+@pytest.mark.parametrize("size", [RECORDS // 2, RECORDS, 2 * RECORDS])
+def test_what_was_given_on_is_let_go_before_more_is_asked_for(size):
+    given_on: list[weakref.ref[Payload]] = []
+
+    def large() -> Iterator[Page]:
+        for number in range(6):
+            kept = [one for one in given_on if one() is not None]
+            assert len(kept) < RECORDS, "only what is still to be given on is in memory"
+            records = [RawRecord("contacts", f"{number}-{n}", NOW, Payload()) for n in range(size)]
+            given_on.extend(weakref.ref(record.payload) for record in records)
+            yield Page(records, str(number))
+            del records
+
+    def count(one: Page) -> int:
+        return len(one.records)
+
+    assert sum(map(count, gather(large()))) == 6 * size
 
 
 def test_what_came_before_a_failure_is_kept():

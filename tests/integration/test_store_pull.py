@@ -40,6 +40,13 @@ def test_a_new_record_is_pending_and_reads_back_as_sent(store, lease):
     assert store.read_stream(COMPANY, "hubspot", "contacts") == pending(store)
 
 
+@pytest.mark.parametrize("expects_new", [True, False])
+def test_a_page_may_hold_records_with_links_and_without(store, lease, expects_new):
+    page = [raw("1"), RawRecord("contacts", "2", NOW, {"lastname": "田中"}, {"contacts": ("7",)}), raw("3")]
+    assert save(store, lease, *page, expects_new=expects_new) == PageCounts(3, 0, 0)
+    assert [(one.key, one.links) for one in pending(store)] == [(key(one.remote_id), one.links) for one in page]
+
+
 def test_the_cursor_is_that_of_the_last_page_of_its_stream(store, lease):
     assert store.get_cursor(COMPANY, "hubspot", "contacts") is None
     save(store, lease, raw("1"), cursor="one")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from connector.adapter_kit.payloads import keep_only
@@ -191,17 +192,9 @@ class ObjectReader:
         for name in self._histories:
             for payload, result in zip(payloads, results):
                 payload[HISTORY + name] = _versions(result, name)
-        if not links:
-            return [
-                RawRecord(stream, result["id"], instant(result["updatedAt"]), payload, _NO_LINKS)
-                for result, payload in zip(results, payloads)
-            ]
-        return [
-            RawRecord(
-                stream, result["id"], instant(result["updatedAt"]), payload, links.get(result["id"], _NO_LINKS),
-            )
-            for result, payload in zip(results, payloads)
-        ]
+        ids, stamps = [result["id"] for result in results], [instant(result["updatedAt"]) for result in results]
+        links_of = [links.get(remote_id, _NO_LINKS) for remote_id in ids] if links else repeat(_NO_LINKS)
+        return list(map(RawRecord, repeat(stream), ids, stamps, payloads, links_of))
 
     def _removals(self, results: Sequence[JsonRecord]) -> list[Removal]:
         return merges_told(self._stream, results) if self._stream in ASKED else []

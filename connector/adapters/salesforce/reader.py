@@ -145,9 +145,9 @@ class Reader:
         page = self._client.query(query, batch_size=self.page_size)
         return Asked(page, self._client.asked_at)
 
-    def next_page(self, page: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the page behind a page."""
-        return self._client.query_more(page["nextRecordsUrl"], batch_size=self.page_size)
+    def next_page(self, next_url: str) -> dict[str, Any]:
+        """Return the page that a page says is behind it."""
+        return self._client.query_more(next_url, batch_size=self.page_size)
 
     def clock(self) -> datetime:
         """Return Salesforce's clock as of the last answer."""
@@ -203,6 +203,7 @@ class _Pull:
                 if batch.records or batch.removals or batch.is_milestone or (is_end and is_moved):
                     self._saved = cursor
                     yield Page(batch.records, cursor, batch.removals)
+                del batch    # let go before the next page is read, into the memory that this one took
 
     def _walk(self, walk: Walk) -> Iterator[_Batch]:
         width: timedelta | None = None
@@ -240,7 +241,9 @@ class _Pull:
                     if page["done"]:
                         break
                     yield _Batch(records, removals)
-                    page = self._reader.next_page(page)
+                    next_url = page["nextRecordsUrl"]
+                    del page, records    # as in `_read`
+                    page = self._reader.next_page(next_url)
             except RejectedError as error:
                 # The list behind a locator lives two days at most: ask for the rest of it anew.
                 restarts = 0 if self._bookmark.of(walk.name) != position else restarts + 1
@@ -317,6 +320,7 @@ class _Pull:
                     break
                 self._bookmark = Bookmark(job=job)
                 yield _Batch(records, removals)
+                del part, records    # as in `_read`
         except JobLostError as error:
             self._lost_jobs += 1
             log.warning("bulk load begins anew", crm=CRM, stream=source.info.name, reason=str(error))
