@@ -15,7 +15,7 @@
     |   `-- ApiChangedError     the CRM no longer knows something we ask for
     |       `-- FieldsMissingError  ... namely these fields of one stream: pause them and go on
     |-- RunPausedError          the run was asked to end for now: what it stored is kept, the next run goes on
-    |-- ArchiveError            an archive, or another file for an administrator, cannot be written or is not as it must be
+    |-- ArchiveError            a company's archive, or a file like it, cannot be written, read or believed
     `-- StoreError              stop the run: the database is locked, full, or of another version
         |-- LeaseHeldError      another run of this company is at work; come back later
         `-- LeaseLostError      another run of this company took over

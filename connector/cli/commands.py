@@ -246,6 +246,10 @@ app.command("connector.cli.notices:notices",
             help="List what people were not told yet by chat or e-mail, and why; --test tries whether they can be.")
 app.command("connector.cli.runs:app", name="runs",
             help="List a company's last runs; `mql runs show RUN` tells every write of one, before → after.")
+app.command("connector.cli.carry:export", name="export",
+            help="Write everything the store has of a company to one file, for another store or as a copy.")
+app.command("connector.cli.carry:import_", name="import",
+            help="Check a file of `mql export`, and store all of it as the company's state, or nothing.")
 app.command("connector.cli.db:app", name="db", help="Check or upgrade the store's schema: db check, db upgrade.")
 app.command("connector.cli.outbox:outbox", help="List what waits to be written, or what was refused and why.")
 app.command("connector.cli.outbox:retry", help="Plan refused changes again, once what they were refused for is mended.")

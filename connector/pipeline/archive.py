@@ -137,6 +137,7 @@ class ArchiveReader:
     """Reads an archive that may be damaged, or made to do harm.
 
     Attributes:
+        path: Where it is.
         manifest: What it says of itself; sizes and names agree with the file's own list.
     """
 
@@ -146,24 +147,24 @@ class ArchiveReader:
         Raises:
             ArchiveError: It is no archive of ours, of another format, or its parts are not those of its manifest.
         """
-        self._path = path
+        self.path = path
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, ValueError) as error:
-            raise self._refused("is no archive, or only part of one") from error
+            raise self.refused("is no archive, or only part of one") from error
         self._infos = {info.filename: info for info in self._zip.infolist()}
         if len(self._infos) != len(self._zip.infolist()):
-            raise self._refused("names one of its parts twice")
+            raise self.refused("names one of its parts twice")
         self.manifest = self._read_manifest()
         expected = {_MANIFEST, *(f"tables/{name}.jsonl" for name in self.manifest.tables)}
         if more := self._infos.keys() - expected:
-            raise self._refused(f"has {len(more)} part(s) that its manifest does not name")
+            raise self.refused(f"has {len(more)} part(s) that its manifest does not name")
         for name, entry in self.manifest.tables.items():
             info = self._infos.get(f"tables/{name}.jsonl")
             if info is None:
-                raise self._refused("lacks a part that its manifest names", name)
+                raise self.refused("lacks a part that its manifest names", name)
             if info.file_size != entry.bytes:
-                raise self._refused(f"has {info.file_size:,} bytes, and {entry.bytes:,} by the manifest", name)
+                raise self.refused(f"has {info.file_size:,} bytes, and {entry.bytes:,} by the manifest", name)
 
     def read_table(self, name: str) -> Iterator[Any]:
         """Yield the lines of a table, which are checked against the manifest at its end.
@@ -181,16 +182,16 @@ class ArchiveReader:
             except orjson.JSONDecodeError:
                 raise self.refused_row(name, count, "it is no JSON") from None
             if count > entry.rows:
-                raise self._refused(f"has more than the {entry.rows:,} rows of the manifest", name)
+                raise self.refused(f"has more than the {entry.rows:,} rows of the manifest", name)
             yield row
         if (count, size) != (entry.rows, entry.bytes):
-            raise self._refused(f"has {count:,} rows, and {entry.rows:,} by the manifest", name)
+            raise self.refused(f"has {count:,} rows, and {entry.rows:,} by the manifest", name)
         if digest.hexdigest() != entry.sha256:
-            raise self._refused("was changed since it was written: its SHA-256 differs", name)
+            raise self.refused("was changed since it was written: its SHA-256 differs", name)
 
     def refused_row(self, table: str, line: int, why: str) -> ArchiveError:
         """Return the error that says what is wrong with a row, counted from 1."""
-        return self._refused(f"line {line:,}: {why}", table)
+        return self.refused(f"line {line:,}: {why}", table)
 
     def _lines(self, name: str, most_bytes: int) -> Iterator[bytes]:
         read = 0
@@ -199,34 +200,35 @@ class ArchiveReader:
                 while line := _read_line(file):
                     read += len(line)
                     if read > most_bytes:
-                        raise self._refused(f"unpacks to more than the {most_bytes:,} bytes of the manifest", name)
+                        raise self.refused(f"unpacks to more than the {most_bytes:,} bytes of the manifest", name)
                     if len(line) > LONGEST_LINE_BYTES:
-                        raise self._refused("has a line of more than 64 MiB", name)
+                        raise self.refused("has a line of more than 64 MiB", name)
                     yield line
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise self._refused("is damaged", name) from error
+            raise self.refused("is damaged", name) from error
 
     def _read_manifest(self) -> Manifest:
         info = self._infos.get(_MANIFEST)
         if info is None or info.file_size > _LONGEST_MANIFEST_BYTES:
-            raise self._refused("is no archive of ours: it has no manifest")
+            raise self.refused("is no archive of ours: it has no manifest")
         try:
             with self._zip.open(info) as file:
                 text = file.read(_LONGEST_MANIFEST_BYTES + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise self._refused("is damaged", "manifest") from error
+            raise self.refused("is damaged", "manifest") from error
         try:
             told = orjson.loads(text)
             if isinstance(told, dict) and told.get("format") not in (None, FORMAT):
-                raise self._refused("is of a format this program does not know; import it with a newer one")
+                raise self.refused("is of a format this program does not know; import it with a newer one")
             manifest = Manifest.model_validate(told)
             manifest.moment  # noqa: B018 - one that is no moment is refused here
         except (orjson.JSONDecodeError, ValidationError, ValueError, OverflowError) as error:
-            raise self._refused("has a manifest that is not as it must be") from error
+            raise self.refused("has a manifest that is not as it must be") from error
         return manifest
 
-    def _refused(self, what: str, part: str = "") -> ArchiveError:
-        place = f"{self._path}: {part}" if part else str(self._path)
+    def refused(self, what: str, part: str = "") -> ArchiveError:
+        """Return the error that says what is wrong with the archive, or with a part of it."""
+        place = f"{self.path}: {part}" if part else str(self.path)
         return ArchiveError(f"{place} {what}", hint="nothing was imported; make the archive anew with `mql export`")
 
 

@@ -43,6 +43,7 @@ def keep_page(
         lease, crm, stream, page.records if nameless is None else keep_what_counts(page.records, nameless),
         position_of(request, page.cursor), company.clock(), keep_fields=paused_fields(company, crm, stream),
         expects_new=expects_new, hands_on=True, cursor_name=cursor_name, keeps_newer=keeps_newer,
+        are_people=normalizer.is_people(crm, stream),
     )
     understand_page(company, lease, normalizer, crm, stream, saved.handed_on)
     return Kept(*saved.counts, sum(removed))

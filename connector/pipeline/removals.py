@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connector.adapter_kit.protocol import StreamInfo
-from connector.core.merged import MergedRecords
-from connector.core.nameless import nameless_fields
-from connector.core.normalize import Normalizer
 from connector.errors import AccessDeniedError, ApiChangedError, FatalError, RejectedError, RetryableError
 from connector.logs import bound, get_logger
 from connector.mapping.load import needed_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
-from connector.pipeline.understand import read_contacts, read_former_contacts, understand
-from connector.records import ChangeKind, RecordKey, Removal, RemovalKind
-from connector.store import CONFIRMED_AFTER, Erasing, Lease, NotedErasure, RemovalCounts
+from connector.pipeline.erasing import erase_records, tell_left
+from connector.pipeline.understand import understand
+from connector.records import RecordKey, Removal, RemovalKind
+from connector.store import CONFIRMED_AFTER, Lease, NotedErasure, RemovalCounts
 
 log = get_logger(__name__)
 
@@ -27,9 +25,6 @@ ASKED_AT_ONCE = 500
 
 ERASED_AT_ONCE = 200
 """Records erased in one transaction: keeps it short. Our choice."""
-
-LEFT_TOLD = 20
-"""So many ids of what is left in a CRM stand on one line."""
 
 CREDIBLE_COUNT = 20
 CREDIBLE_PART = 0.05
@@ -307,9 +302,11 @@ def _erase_noted(company: Company, lease: Lease, *, erase_all: bool) -> tuple[in
                 f"them goes when {crm} says so a second time: {again} a quarter of an hour after the first time"
             )
         for first in range(0, len(confirmed), ERASED_AT_ONCE):
-            count, left = _erase(company, lease, crm, confirmed[first:first + ERASED_AT_ONCE])
+            some = confirmed[first:first + ERASED_AT_ONCE]
+            former = [noted.person_id for noted in some if noted.person_id is not None]
+            count, made = erase_records(company, lease, crm, {one.key: one.removed_at for one in some}, former)
             erased_count += count
-            notices += left
+            notices += tell_left(made)
     return erased_count, notices
 
 
@@ -333,82 +330,3 @@ def _stored_if_doubted(company: Company, crm: str, stream: str, noted: Sequence[
         return 0
     stored = company.store.count_records(company.name, crm, stream)
     return stored if len(noted) > stored * CREDIBLE_PART else 0
-
-
-def _erase(
-    company: Company, lease: Lease, crm: str, group: Sequence[NotedErasure],
-) -> tuple[int, list[str]]:
-    """Erase these records and what they say of humans; return how many went, and a line on what of ours is left."""
-    store, name = company.store, company.name
-    normalizer = Normalizer(company.mapping)
-    records = {noted.key: noted.removed_at for noted in group}
-    records |= _taken_up(company, records)
-    emails = {key: _emails_of(company, normalizer, key) for key in records}
-    own = {f"email:{address}" for addresses in emails.values() for address in addresses}
-    owners = store.get_person_ids(name, [*map(str, records), *own])
-    former = [noted.person_id for noted in group if noted.person_id is not None]
-    people = {*owners.values(), *store.who_goes_on(name, former)}
-    keys = store.get_person_keys(name, people)
-    own |= {key for theirs in keys.values() for key in theirs if key.startswith("email:")}
-    concerned = {record for c in store.find_conflicts_at(name, own) for record in c.records}
-    concerned |= {key for theirs in keys.values() for key in theirs}
-    left = {
-        key: contact for key, contact in read_contacts(company, normalizer, concerned).items()
-        if contact.key not in records
-    }
-    taken_up = read_former_contacts(company, normalizer, _records_among(concerned) - records.keys())
-    carried = {address for contact in (*left.values(), *taken_up.values()) for address in contact.emails}
-    carried_here = {address for contact in left.values() if contact.key.crm == crm for address in contact.emails}
-    emptied = {person_id for person_id in people if not any(key in left for key in keys.get(person_id, ()))}
-    theirs = {key for person_id in emptied for key in keys.get(person_id, ()) if key.startswith("email:")}
-    forgotten = {address for addresses in emails.values() for address in addresses}
-    forgotten |= {key.removeprefix("email:") for key in theirs}
-    addresses: dict[str, datetime] = {}
-    for key, told in emails.items():
-        for address in told - carried_here:
-            addresses[address] = max(records[key], addresses.get(address, records[key]))
-    humans = [key for key in records if normalizer.is_people(crm, key.stream)]
-    merged = MergedRecords(store.read_merges(name, map(str, humans)))
-    names = {one for key in humans for one in (key, *merged.taken_up_by(key))}
-    part = company.mapping.crm.get(crm)
-    figures = {stream: fields for stream, fields in nameless_fields(part).items() if fields} if part else {}
-    erasing = Erasing(
-        records, addresses, forgotten - carried, emptied, people - emptied, names,
-        store.find_linked(name, crm, names) if names else (), figures,
-    )
-    remains = _tell_left(store.find_made(name, crm, erasing))
-    return store.erase(lease, crm, erasing, company.clock()), remains
-
-
-def _tell_left(made: Sequence[tuple[str, ChangeKind, str]]) -> list[str]:
-    """Return a line for each CRM in which something that we made tells of who is erased."""
-    by_crm: dict[str, list[str]] = defaultdict(list)
-    for crm, kind, remote_id in made:
-        by_crm[crm].append(f"{kind} {remote_id}")
-    return [
-        f"{crm}: {len(ids):,} tasks, notes or leads that we made about who is erased may still be there, and are not "
-        f"ours to delete: {', '.join(ids[:LEFT_TOLD])}{', ...' if len(ids) > LEFT_TOLD else ''}"
-        for crm, ids in by_crm.items()
-    ]
-
-
-def _taken_up(company: Company, records: Mapping[RecordKey, datetime]) -> dict[RecordKey, datetime]:
-    """Return what was merged into these records and is kept for its ties, with when they were removed."""
-    merged = MergedRecords(company.store.read_merges(company.name, map(str, records)))
-    found = {
-        loser: removed_at for key, removed_at in records.items() for loser in merged.taken_up_by(key)
-        if loser not in records
-    }
-    return {row.key: found[row.key] for row in company.store.read_merged_away(company.name, found)}
-
-
-def _records_among(keys: Iterable[str]) -> set[RecordKey]:
-    return {RecordKey.parse(key) for key in keys if not key.startswith("email:")}
-
-
-def _emails_of(company: Company, normalizer: Normalizer, key: RecordKey) -> set[str]:
-    """Return every address that a record of a human ever had here."""
-    if not normalizer.is_people(key.crm, key.stream):
-        return set()
-    payloads: Iterable[Mapping[str, object]] = company.store.read_payloads(company.name, key)
-    return {email for payload in payloads for email in normalizer.contact(key, company.clock(), payload).emails}

@@ -14,6 +14,10 @@ from connector.store.health import DAY, UNFINISHED, CompanyHealth, Freshness, La
 from connector.store.opening import schema_state, upgrade
 from connector.store.outbox import ANSWER_LOST, WAITING
 from connector.store.planning import UNDOING
+from connector.store.portable import RowCheck
+from connector.store.portable import columns as columns_of
+from connector.store.portable import number_column as number_column_of
+from connector.store.portable import tables as portable_tables
 from connector.store.refused import REFUSED
 from connector.store.removals import RemovalCounts
 from connector.store.rows import (
@@ -38,13 +42,14 @@ from connector.store.rows import (
 )
 from connector.store.schedules import ScheduleRow
 from connector.store.store import Store, open_store
-from connector.store.versions import SchemaState
+from connector.store.versions import REVISIONS, SchemaState
 
 __all__ = [
-    "ANSWER_LOST", "CONFIRMED_AFTER", "DAY", "HOLDS_SINCE", "QUIET_BEFORE", "REFUSED", "UNDOING", "UNFINISHED",
-    "WAITING", "Backfill", "BackfillState", "BackfillStream", "ChangeState", "CompanyHealth", "Conflict", "Decided",
-    "DecisionRow", "DefinitionRow", "Erasing", "Freshness", "Handoff", "HandoffMode", "LastRun", "Lease",
-    "NotedErasure", "NoticeRow", "NoticeState", "OutboxRow", "Passage", "PastRecord", "PersonRow", "ReceiptRow",
-    "RemovalCounts", "Retried", "Run", "ScheduleRow", "SchemaState", "SentChange", "Store", "StoredRecord",
-    "cursor_name", "open_store", "schema_state", "upgrade",
+    "ANSWER_LOST", "CONFIRMED_AFTER", "DAY", "HOLDS_SINCE", "QUIET_BEFORE", "REFUSED", "REVISIONS", "UNDOING",
+    "UNFINISHED", "WAITING", "Backfill", "BackfillState", "BackfillStream", "ChangeState", "CompanyHealth",
+    "Conflict", "Decided", "DecisionRow", "DefinitionRow", "Erasing", "Freshness", "Handoff", "HandoffMode",
+    "LastRun", "Lease", "NotedErasure", "NoticeRow", "NoticeState", "OutboxRow", "Passage", "PastRecord", "PersonRow",
+    "ReceiptRow", "RemovalCounts", "Retried", "RowCheck", "Run", "ScheduleRow", "SchemaState", "SentChange", "Store",
+    "StoredRecord", "columns_of", "cursor_name", "number_column_of", "open_store", "portable_tables", "schema_state",
+    "upgrade",
 ]

@@ -126,6 +126,7 @@ class Erasing(NamedTuple):
         names: By which ids other records name these humans.
         linked: The records that do or did name them so (`find_linked`). Those that name nobody else go too.
         figures: Stream -> the fields that are kept of such a record: those that figures need. It stays then.
+        for_good: Not even newer ones of these addresses come back, nor are there any that stay.
     """
 
     records: Mapping[RecordKey, datetime]
@@ -136,6 +137,7 @@ class Erasing(NamedTuple):
     names: Collection[RecordKey] = ()
     linked: Collection[RecordKey] = ()
     figures: Mapping[str, Collection[str]] = {}
+    for_good: bool = False
 
 
 class ErasingStore(Database):
@@ -240,7 +242,7 @@ class ErasingStore(Database):
                 address_links.c.address.in_(each_of(erasing.addresses)),
                 address_links.c.remote_id.not_in(each_of(key.remote_id for key in linked.newer)),
             ))
-            forget_addresses(connection, company, crm, erasing.addresses)
+            forget_addresses(connection, company, crm, erasing.addresses, for_good=erasing.for_good)
             keys = [f"email:{address}" for address in erasing.forgotten]
             connection.execute(delete(person_keys).where(
                 person_keys.c.company == company, person_keys.c.key.in_(each_of(keys)),
@@ -302,7 +304,7 @@ class _Linked:
         )
         for row in connection.execute(by_address):
             key, erased_at = RecordKey(crm, row.stream, row.remote_id), erasing.addresses[row.address]
-            if row.removal is None and row.modified_at > erased_at:
+            if row.removal is None and row.modified_at > erased_at and not erasing.for_good:
                 self.newer.add(key)
             else:
                 self._sort(key, row, erased_at)

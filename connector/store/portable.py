@@ -60,17 +60,26 @@ class RowCheck:
 
     Attributes:
         numbers: The rows' numbers so far, where the table is one that others refer to.
+        lowest, highest: The first and the last number so far, where the rows are numbered.
     """
 
     def __init__(self, table: Table, numbers: Mapping[str, set[int]]) -> None:
+        """Begin with a table.
+
+        Args:
+            numbers: Of the tables that this one refers to.
+        """
         own = columns(table)
         names = [column.name for column in own]
         number = number_column(table)
         self.numbers: set[int] = set()
+        self.lowest: int | None = None
+        self.highest: int | None = None
         self._count = len(own)
         self._tests = [(i, column.name, _test_of(column)) for i, column in enumerate(own)]
         self._key = [names.index(column.name) for column in table.primary_key.columns if column.name != "company"]
         self._number = None if number is None else names.index(number)
+        self._is_referred_to = any(table.name in references(other).values() for other in tables())
         self._references = [(names.index(column), numbers[to], to) for column, to in references(table).items()]
         self._before: list[Any] | None = None
 
@@ -93,7 +102,10 @@ class RowCheck:
             if row[index] is not None and row[index] not in known:
                 raise ValueError(f"it refers to a row of {to} that is not there")
         if self._number is not None:
-            self.numbers.add(row[self._number])
+            self.highest = row[self._number]
+            self.lowest = self.highest if self.lowest is None else self.lowest
+            if self._is_referred_to:
+                self.numbers.add(row[self._number])
 
 
 def shifted(table: Table, offsets: Mapping[str, int]) -> Callable[[Row], Row]:

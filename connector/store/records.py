@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from connector.records import RawRecord, RecordKey, RemovalKind
-from connector.store.addresses import keep_address_links, leave_out_erased
+from connector.store.addresses import keep_address_links, leave_out_erased, leave_out_for_good
 from connector.store.bulk import AsUtf8, as_list, each_of, insert_alike, insert_rows, run_for_rows, run_text
 from connector.store.codec import dump_links, dump_payloads, dump_utf8, fit_ids, load_json, load_links
 from connector.store.database import Database
@@ -99,7 +99,7 @@ class RecordsStore(Database):
     def save_page(
         self, lease: Lease, crm: str, stream: str, records: Sequence[RawRecord], cursor: str, at: datetime, *,
         keep_fields: Collection[str] = (), expects_new: bool = False, hands_on: bool = False, cursor_name: str = "",
-        keeps_newer: bool = False,
+        keeps_newer: bool = False, are_people: bool = False,
     ) -> SavedPage:
         """Keep one page and the cursor that is safe with it, both or neither.
 
@@ -120,11 +120,14 @@ class RecordsStore(Database):
             cursor_name: Keep the cursor under this name instead of the stream's, which then stays as it is.
             keeps_newer: What the page tells may be older than what is stored: a record that is stored as of a later
                 change stays as it is.
+            are_people: They are records of humans: those of whoever was erased here are left out.
         """
         with self._writing(lease) as connection:
             place = (lease.company, crm, stream)
+            records = leave_out_erased(connection, lease.company, crm, fit_ids(records))
+            records = leave_out_for_good(connection, place, records, are_people=are_people)
             # Texts of sorted keys: equal texts are equal payloads.
-            records, payloads = dump_payloads(leave_out_erased(connection, lease.company, crm, fit_ids(records)))
+            records, payloads = dump_payloads(records)
             page: dict[str, _Told] = {
                 record.remote_id: (record.remote_id, to_micros(record.modified_at), payload, dump_links(record.links))
                 for record, payload in zip(records, payloads)

@@ -284,6 +284,7 @@ decisions = Table(
     Column("deadline_at", Instant),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
     Column("event_at", Instant),                           # of the activity that made it; NULL: none did
+    Index(None, "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -314,6 +315,11 @@ outbox = Table(
     Index(None, "company", "state", "crm", "planned_at", "person_id", "priority"),
     Index(None, "company", "person_id"),
     Index(None, "company", "crm", "record"),
+    Index(None, "run_id"),
+    Index(
+        None, "replacement_run_id", sqlite_where=text("replacement_run_id IS NOT NULL"),
+        postgresql_where=text("replacement_run_id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -331,7 +337,7 @@ receipts = Table(
     Column("before", _TEXT),                                # JSON: the fields' values as they were; NULL for a creation
     Column("after", _TEXT),                                 # JSON: and as they were written
     Column("at", Instant, nullable=False),
-    Index(None, "company", "run_id"),
+    Index(None, "run_id"),
     Index(None, "company", "person_id"),
     Index(None, "company", "crm", "record"),
     Index(None, "company", "kind", "at"),
@@ -378,6 +384,7 @@ notices = Table(
     Column("updated_at", Instant, nullable=False),
     Index(None, "company", "state"),
     Index(None, "company", "person_id"),
+    Index(None, "run_id"),
     sqlite_with_rowid=False,
 )
 

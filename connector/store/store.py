@@ -30,6 +30,7 @@ from connector.store.removals import RemovalsStore
 from connector.store.runs import RunsStore
 from connector.store.schedules import SchedulesStore
 from connector.store.stages import StagesStore
+from connector.store.tidying import TidyingStore
 from connector.store.versions import SchemaState, read_state
 
 
@@ -37,7 +38,7 @@ class Store(
     RunsStore, CallsStore, RecordsStore, HandedStore, RemovalsStore, ErasingStore, PeopleStore, AccountsStore,
     ActivitiesStore, PastStore, DefinitionsStore, AssignmentsStore, DecisionsStore, HandoffsStore, OutboxStore,
     RefusedStore, ReceiptsStore, NoticesStore, FiringsStore, StagesStore, BackfillsStore, SchedulesStore,
-    HealthStore, ExportingStore, ImportingStore,
+    HealthStore, TidyingStore, ExportingStore, ImportingStore,
 ):
     """One open store: safe to share between threads, closed at the end of `with`.
 

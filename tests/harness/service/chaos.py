@@ -13,20 +13,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.acceptance.conftest import ROOT
-from tests.harness.service.worker import PATIENCE
+from tests.harness.service.worker import CLOCK, PATIENCE
 
 
 class Worker:
     """One process of the service, as if on a host of its own."""
 
-    def __init__(self, config: Path, host: str, patience: float, *command: str) -> None:
+    def __init__(
+        self, config: Path, host: str, patience: float, *command: str, clock: Path | None = None,
+    ) -> None:
+        """Start it; `clock` is the file of its `Clock`, where it may be set."""
+        environment = {**os.environ, PATIENCE: str(patience), CLOCK: str(clock or "")}
         self.host, self.command, self.is_frozen = host, command, False
         self.log = config.with_name(f"{host}.log")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.harness.service.worker", host, "--config", str(config),
                  "--log-format", "json", *command],
-                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, PATIENCE: str(patience)},
+                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log, env=environment,
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -106,7 +110,7 @@ class Agenda(threading.Thread):
                 return
             try:
                 said = do()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the play must go on and be judged
                 self.errors.append(f"harness: {type(error).__name__}: {error}")
             else:
                 if said:

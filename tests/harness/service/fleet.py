@@ -1,11 +1,11 @@
 """Many companies, several workers, and everything that may go wrong at once; what comes of it, judged from outside.
 
     python -m tests.harness.service.fleet --companies 200 --workers 3 --minutes 10
-    python -m tests.harness.service.fleet --companies 8 --workers 2 --minutes 0.5 --interval-minutes 0.1 --patience 20
+    python -m tests.harness.service.fleet --companies 8 --workers 2 --minutes 0.5 --interval-minutes 0.1 --patience 9
 
-Prints what it did, how soon each event became a task in both CRMs, and every violation: an overlap, a duplicate, a loss,
-something written for nobody, a company that did not stay fresh. The seed repeats the same choices. Ends with 1 when
-there is a violation. It needs PostgreSQL's programs (initdb, postgres).
+Prints what it did, how soon each event became a task in both CRMs, and every violation: an overlap, a duplicate, a
+loss, something written for nobody, a company that did not stay fresh. The seed repeats the same choices. Ends with 1
+when there is a violation. It needs PostgreSQL's programs (initdb, postgres).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import requests
 from tests.harness.service import judge
 from tests.harness.service.chaos import Agenda, Crew
 from tests.harness.service.crms import harbour
-from tests.harness.service.town import Company, Event, Made, found, write_config
+from tests.harness.service.town import Event, Made, found, write_config
 from tests.own_postgres import OwnPostgres
 
 LIMIT_SECONDS = 300.0
@@ -250,7 +250,8 @@ def play(options: argparse.Namespace) -> int:
         fleet = Fleet(options, folder, stack)
         print(f"made after {time.monotonic() - began:.0f} s", flush=True)
         wrong = fleet.play()
-    print(f"CPU: workers {fleet.worker_seconds:.0f} s, CRMs and database {_cpu_of_children() - fleet.worker_seconds:.0f} s")
+    others = _cpu_of_children() - fleet.worker_seconds
+    print(f"CPU: workers {fleet.worker_seconds:.0f} s, CRMs and database {others:.0f} s")
     for line in wrong:
         print(line)
     print(f"{len(fleet.events)} events, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")

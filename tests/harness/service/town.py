@@ -167,7 +167,9 @@ def found(names: Sequence[str], urls: Sequence[dict[str, str]], people: int) -> 
     return companies
 
 
-def write_config(folder: Path, store_url: str, companies: Sequence[Company], every_minutes: float, **service: Any) -> Path:
+def write_config(
+    folder: Path, store_url: str, companies: Sequence[Company], every_minutes: float, **service: Any,
+) -> Path:
     """Write the configuration of all of them anew."""
     content: dict[str, Any] = {
         "store": {"url": store_url},
