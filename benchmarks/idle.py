@@ -1,6 +1,7 @@
 """What a day of unchanged companies costs: calls by CRM and stream, CPU and clock per run, and the peak of memory.
 
     python benchmarks/idle.py [--companies 100] [--day-companies 3] [--rounds 3] [--minutes 15]
+    python benchmarks/idle.py --serve --rounds 1 [--companies 100] [--minutes 15]
 
 Every company has accounts of its own in one sandbox, which has a process of its own, and reads all streams of both
 CRMs: mappings/mirai.toml with the streams that it leaves out, and eight forms. Nothing changes any more after its
@@ -8,6 +9,9 @@ people were handed off. First some of the companies go through a whole day by th
 of an hour; the calls are those that the sandbox logged, with logins. Then all companies run in turn, four at a time,
 in a process of their own with one store, as in a service that was just started: each run opens its company and closes
 it.
+
+With `--serve` it is `mql serve` itself, by the clock on the wall (Linux only): one process from the first loads until
+all is at rest, and then another for so many intervals.
 """
 
 from __future__ import annotations
@@ -27,7 +31,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from ground import MAPPING, sandbox
+from ground import sandbox
+from idle_ground import post, prepare_accounts
+from idle_service import measure, memory_of
+from idle_service import tell as tell_served
 
 from connector.cli import spare_the_collector
 from connector.errors import ConnectorError
@@ -93,12 +100,19 @@ def main() -> None:
     parser.add_argument("--companies", type=int, default=100)
     parser.add_argument("--day-companies", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=int, default=15)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--serve", action="store_true")
     arguments = parser.parse_args()
     spare_the_collector()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     interval = timedelta(minutes=arguments.minutes)
     with sandbox(contacts=1) as urls, tempfile.TemporaryDirectory() as folder:
+        if arguments.serve:
+            names = prepare_accounts(Path(folder), urls, arguments.companies)
+            phases = measure(Path(folder), urls, names, arguments.minutes, arguments.rounds)
+            for what, served in zip(("first loads", "idle"), phases):
+                print("\n".join(tell_served(served, what, len(names), arguments.minutes)))
+            return
         ground = prepare(Path(folder), urls, max(arguments.companies, arguments.day_companies))
         names = list(ground.config.settings.companies)
         days = measure_day(ground, names[: arguments.day_companies], interval)
@@ -110,13 +124,11 @@ def main() -> None:
 
 def prepare(folder: Path, urls: Mapping[str, str], companies: int) -> Ground:
     """Make so many companies with an account of their own in each CRM, load them, and let them come to rest."""
-    mapping = folder / "all.toml"
-    mapping.write_text(all_streams(), encoding="utf-8")
-    names = [f"idle{number:03}" for number in range(companies)]
+    names = prepare_accounts(folder, urls, companies)
     content: dict[str, Any] = {
         "store": {"url": f"sqlite:///{folder / 'mql.db'}"},
         "companies": {name: {
-            "mapping": str(mapping),
+            "mapping": str(folder / "all.toml"),
             "hubspot": {"base_url": urls["hubspot"], "token": f"pat-sandbox-{name}"},
             "salesforce": {
                 "base_url": urls["salesforce"], "client_id": f"sandbox-{name}",
@@ -127,8 +139,6 @@ def prepare(folder: Path, urls: Mapping[str, str], companies: int) -> Ground:
     ground = Ground(
         Config(path=folder / "idle.toml", settings=Settings(**content), in_file=content), urls, [timedelta(0)],
     )
-    for name in names:
-        fill(urls, name)
     # The first run hands off, the others read what it wrote; each looks at what the one before it brought.
     for _ in range(4):
         for _ in _in_turn(ground, names):
@@ -179,11 +189,8 @@ def _serve(ground: Ground, names: Sequence[str], interval: timedelta, rounds: in
 
 
 def _peak_mb() -> float:
-    # Not `ru_maxrss` where there is another way: on Linux it tells the peak of the process that started this one, if
-    # that was higher (measured: 230 MB for 139).
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    if sys.platform == "linux":
+        return memory_of("self").peak_mb
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

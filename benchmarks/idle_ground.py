@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -32,8 +33,22 @@ _MORE: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 
 
-def fill(urls: Mapping[str, str], name: str) -> None:
-    """Make the accounts of one company: somebody in each CRM with something of most kinds, and the forms."""
+def prepare_accounts(folder: Path, urls: Mapping[str, str], companies: int) -> list[str]:
+    """Make so many companies with an account of their own in each CRM, and all.toml, the mapping of all.
+
+    Each account has somebody in it with something of most kinds, and HubSpot's the forms.
+
+    Returns:
+        The companies' names.
+    """
+    (folder / "all.toml").write_text(_all_streams(), encoding="utf-8")
+    names = [f"idle{number:03}" for number in range(companies)]
+    for name in names:
+        _fill(urls, name)
+    return names
+
+
+def _fill(urls: Mapping[str, str], name: str) -> None:
     for url in urls.values():
         post(f"{url}/_sandbox/reset", {"account": name})
     _fill_hubspot(urls["hubspot"], name)
@@ -86,7 +101,7 @@ def _fill_salesforce(url: str, name: str) -> None:
     make("OpportunityContactRole", OpportunityId=deal, ContactId=contact)
 
 
-def all_streams() -> str:
+def _all_streams() -> str:
     """Return the shipped mapping with activities of every stream that it does not read."""
     text = MAPPING.read_text(encoding="utf-8").replace('"tables/', f'"{MAPPING.parent}/tables/')
     return text + "".join(
@@ -97,6 +112,7 @@ def all_streams() -> str:
 
 
 def post(url: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+    """Send a body as JSON; return what is answered, None for nothing."""
     answer = requests.post(url, json=body, headers=dict(headers or {}), timeout=60)
     if not answer.ok:
         raise SystemExit(f"{url}: {answer.status_code} {answer.text[:500]}")

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ground import count_requests
-from idle_ground import all_streams, fill
 
 SETTLING_ROUNDS = 4
 """The first turn hands off, the others read what it wrote; each looks at what the one before it brought."""
 
-_SETTLING_MINUTES = 0.5
+_SETTLING_MINUTES = 0.1
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS = 1800.0
 
@@ -39,23 +38,14 @@ class Served(NamedTuple):
         clock_seconds: How long it was.
         cpu_seconds: Of the service's process, all its threads.
         calls: To both CRMs, by the sandbox's log.
-        memory: (seconds since the phase began, memory), as it went.
+        memory: As it went, from the phase's beginning to its end.
     """
 
     turns: int
     clock_seconds: float
     cpu_seconds: float
     calls: int
-    memory: list[tuple[float, Memory]]
-
-
-def prepare(folder: Path, urls: Mapping[str, str], companies: int) -> list[str]:
-    """Make so many companies with an account of their own in each CRM; return their names."""
-    (folder / "all.toml").write_text(all_streams(), encoding="utf-8")
-    names = [f"idle{number:03}" for number in range(companies)]
-    for name in names:
-        fill(urls, name)
-    return names
+    memory: list[Memory]
 
 
 def measure(folder: Path, urls: Mapping[str, str], names: list[str], minutes: float, rounds: int) -> Iterator[Served]:
@@ -79,11 +69,12 @@ def tell(served: Served, what: str, companies: int, minutes: float) -> Iterator[
     """Yield the lines about one phase."""
     cpu = served.cpu_seconds / max(served.turns, 1)
     yield (
-        f"{what}: {served.turns} turns in {served.clock_seconds:.0f} s, {served.cpu_seconds / served.clock_seconds:.1%} of "
-        f"one core, {cpu * 1e3:.0f} ms of CPU and {served.calls / max(served.turns, 1):.1f} calls a turn"
+        f"{what}: {served.turns} turns in {served.clock_seconds:.0f} s, "
+        f"{served.cpu_seconds / served.clock_seconds:.1%} of one core, "
+        f"{cpu * 1e3:.0f} ms of CPU and {served.calls / max(served.turns, 1):.1f} calls a turn"
     )
-    yield f"  peak {served.memory[-1][1].peak_mb:.0f} MB; MB as it went: " + " ".join(
-        f"{memory.now_mb:.0f}" for _, memory in served.memory[:: max(len(served.memory) // 12, 1)]
+    yield f"  peak {served.memory[-1].peak_mb:.0f} MB; MB as it went: " + " ".join(
+        f"{memory.now_mb:.0f}" for memory in served.memory[:: max(len(served.memory) // 12, 1)]
     )
     yield f"  {companies} companies every {minutes:g} minutes by this: {companies * cpu / minutes / 60:.1%} of one core"
 
@@ -97,22 +88,25 @@ class _Service:
     def phase(self, *, until_turns: int = 0, seconds: float = _LONGEST_SECONDS) -> Served:
         """Look on until so many turns have ended or so much time has passed."""
         began, cpu, turns, calls = time.monotonic(), self._cpu_seconds(), self._turns(), self._calls()
-        memory, looks_at = [], began
+        memory: list[Memory] = []
+        looks_at = began
         while (now := time.monotonic()) - began < seconds and (not until_turns or self._turns() - turns < until_turns):
             if now >= looks_at:
-                memory.append((now - began, self._memory()))
+                memory.append(memory_of(self._process.pid))
                 looks_at = now + min(10 * _LOOK_SECONDS, seconds / 12)
             time.sleep(_LOOK_SECONDS)
             if self._process.poll() is not None:
                 raise SystemExit(f"the service ended: {self._log.read_text()[-2000:]}")
-        memory.append((time.monotonic() - began, self._memory()))
+        if self._turns() - turns < until_turns:
+            raise SystemExit(f"the service took less than {until_turns} turns in {seconds:.0f} s")
+        memory.append(memory_of(self._process.pid))
         return Served(
             self._turns() - turns, time.monotonic() - began, self._cpu_seconds() - cpu, self._calls() - calls, memory,
         )
 
     def _turns(self) -> int:
         turns = 0
-        for line in self._log.read_text().splitlines():
+        for line in self._log.read_text().rpartition("\n")[0].splitlines():      # the last one may be half written
             event = json.loads(line)
             if event["level"] in ("warning", "error"):
                 raise SystemExit(line)
@@ -127,11 +121,8 @@ class _Service:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _memory(self) -> Memory:
-        return memory_of(self._process.pid)
 
-
-def memory_of(pid: int | str = "self") -> Memory:
+def memory_of(pid: int | str) -> Memory:
     """Return what a process of this machine holds; Linux only.
 
     Not `ru_maxrss`: it tells the peak of the process that started this one, if that was higher (measured: 230 MB for
@@ -146,9 +137,9 @@ def memory_of(pid: int | str = "self") -> Memory:
 def _service(folder: Path, urls: Mapping[str, str]) -> Iterator[_Service]:
     log = folder / "serve.log"
     with log.open("wb") as errors:
+        config = ["--config", str(folder / "config.toml"), "--log-format", "json"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "connector.cli", "--config", str(folder / "config.toml"), "--log-format", "json", "serve"],
-            stdout=subprocess.DEVNULL, stderr=errors,
+            [sys.executable, "-m", "connector.cli", *config, "serve"], stdout=subprocess.DEVNULL, stderr=errors,
         )
     try:
         yield _Service(process, log, urls)
@@ -159,7 +150,9 @@ def _service(folder: Path, urls: Mapping[str, str]) -> Iterator[_Service]:
 
 def _configure(folder: Path, urls: Mapping[str, str], names: list[str], minutes: float) -> None:
     lines = [
-        f'[store]\nurl = "sqlite:///{folder / "mql.db"}"', '[service]\nlisten = "127.0.0.1:0"',
+        f'[store]\nurl = "sqlite:///{folder / "mql.db"}"',
+        # First loads take longer than the intervals meanwhile: nobody is stalled.
+        '[service]\nlisten = "127.0.0.1:0"\nstalled_after_intervals = 10_000',
         *(f"""
 [companies.{name}]
 mapping = "all.toml"

@@ -439,8 +439,7 @@ class Decision:
             are not.
         is_urgent: A handoff that goes before others.
         owners: Who must act on the handoff, by CRM; empty without a handoff.
-        held_at: The beginning of the backfill that holds them, or held them before in this cycle; None when none did,
-            and with a handoff.
+        held_at: The beginning of the backfill that holds them; None when none does, and with a handoff.
     """
 
     person_id: str

@@ -20,6 +20,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from connector.errors import ConfigError
@@ -285,5 +286,14 @@ def load_config(path: Path = DEFAULT_CONFIG) -> Config:
     except ValidationError as error:
         raise ConfigError(
             problems_of(error, str(path), Settings), hint="docs/configuration.md explains every key."
+        ) from None
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        # What cannot be read may be a secret: of its content nothing is repeated.
+        undecoded = isinstance(error, UnicodeDecodeError)
+        why = "is not UTF-8 text" if undecoded else getattr(error, "strerror", None) or error
+        where = f"a variable {ENVIRONMENT_PREFIX}… or a file in {secrets_dir or 'secrets_dir'}"
+        raise ConfigError(
+            [f"{path}: {where} cannot be used: {why}"],
+            hint="Each file holds one secret and is readable by this user; docs/configuration.md names them.",
         ) from None
     return Config(path=path, settings=settings, in_file=content)

@@ -29,6 +29,7 @@ from connector.pipeline.backfill.work import (
 )
 from connector.pipeline.backfill.work import cancel as cancel_it
 from connector.pipeline.company import Company
+from connector.pipeline.pull import unread_streams
 from connector.store import Backfill, BackfillState, HandoffMode
 
 Switch = Annotated[bool, Parameter(negative="")]
@@ -83,12 +84,13 @@ def _settle(company: Company, order: Order, *, asks: bool, json: bool) -> Backfi
             return None
         return begin(company, order, costs)
     _say(f"goes on with {describe(company, found)}" if found.is_open else f"{describe(company, found)} is over")
-    if order.handoff not in (None, found.handoff):
-        found = change_handoff(company, found, order.handoff or found.handoff)
     if found.state is BackfillState.READING:
         costs = estimate_rest(company, found)
         if costs and not _agrees(company, costs, order, asks=asks, json=json):
             return None
+    # Behind the question: who says no has let nobody go.
+    if order.handoff not in (None, found.handoff):
+        found = change_handoff(company, found, order.handoff or found.handoff)
     return found
 
 
@@ -112,7 +114,8 @@ def _cancel(company: Company, *, json: bool) -> int:
         raise ConfigError([f"{company.name} has no open backfill"])
     with advance_on_terminal() as tell:
         cancelled = cancel_it(company, last, tell)
-    _tell(company, BackfillReport(cancelled), html=False, json=json)
+    unread = unread_streams(company) if cancelled.holds else []
+    _tell(company, BackfillReport(cancelled, unread=unread), html=False, json=json)
     return 0
 
 

@@ -84,6 +84,8 @@ def show_backfill(out: Console, company: Company, report: BackfillReport) -> Non
         out.print(f"  what was read is kept; `mql backfill {name} --resume` goes on once that is mended")
     if report.unread:
         out.print(f"  [yellow]![/] nobody was judged: not yet read once: {safe(', '.join(report.unread))}")
+        if not backfill.is_open:
+            out.print("  the next run reads that; nobody is handed off then for what was before this backfill began")
     if report.plan is not None:
         show_plan(out, report.plan, mapping)
     elif report.would_be is not None:

@@ -99,7 +99,8 @@ def check(company: str | None = None, /) -> int:
     """Check the configuration, then ask each CRM whether credentials, rights and mapped fields are as they must be."""
     from connector import wiring
     from connector.cli.definition import show_definition_state
-    from connector.cli.show import console, show_check, show_unmatched, show_unused
+    from connector.cli.exposed import exposed_lines
+    from connector.cli.show import console, safe, show_check, show_unmatched, show_unused
     from connector.errors import AuthError
     from connector.pipeline.check import check_live
     from connector.pipeline.definitions import draft_notices, unsupported_lines
@@ -122,6 +123,8 @@ def check(company: str | None = None, /) -> int:
             exit_code = 2 if unsupported else exit_code
             show_unmatched(out, name, unmatched_values(opened))
             show_unused(out, name, unused_names(opened))
+    for line in exposed_lines(config):
+        out.print(f"[yellow]·[/] {safe(line)}")
     return exit_code
 
 
@@ -250,6 +253,8 @@ app.command("connector.cli.carry:export", name="export",
             help="Write everything the store has of a company to one file, for another store or as a copy.")
 app.command("connector.cli.carry:import_", name="import",
             help="Check a file of `mql export`, and store all of it as the company's state, or nothing.")
+app.command("connector.cli.erase:erase", name="erase",
+            help="Erase a human from the store for good, and prove it: no CRM is written to, none brings them back.")
 app.command("connector.cli.db:app", name="db", help="Check or upgrade the store's schema: db check, db upgrade.")
 app.command("connector.cli.outbox:outbox", help="List what waits to be written, or what was refused and why.")
 app.command("connector.cli.outbox:retry", help="Plan refused changes again, once what they were refused for is mended.")

@@ -61,10 +61,10 @@ def decide(
     not before MQL, by the CRMs or by what sales did (`already_mql`, `already_with_sales`, `already_customer`,
     `already_lost`); a handoff in this cycle (`handed_off`); `held_back` by a person; `cooling_down` after they were
     sent back and `missing` required attributes, unless a person decided that they are an MQL; and `no_record` that the
-    mapping lets us write to. Whom nothing of these stands against may still be `backfilled`: while a backfill holds,
-    nobody is handed off for what happened before it began, and whom it held waits, in that cycle, until they do
-    something since that earns points. What is known only by its date counts from that day's midnight. A person in the
-    CRM may hand them off all the same.
+    mapping lets us write to. Whom nothing of these stands against, or only a cool-down that ends by itself, may still be
+    `backfilled`: while a backfill holds, nobody is handed off for what happened before it began, and whom it held
+    waits until they do something since that earns points. What is known only by its date counts from that day's
+    midnight. A person in the CRM may hand them off all the same.
 
     We send back to nurturing whom nobody acted on until `watch.recycle_at`, while no CRM shows them further than MQL.
 
@@ -111,7 +111,9 @@ def decide(
     is_qualified = qualified_at is not None or override == MAKE_MQL
     hands_off = is_qualified and not obstacles
     holds_since = max((at for at in (holds_since, state.held_at) if at is not None), default=None)
-    is_held = hands_off and override != MAKE_MQL and holds_since is not None and not _did_since(holds_since, score)
+    # A cool-down's end is nothing that they did: whom it alone still keeps back would be handed off by it.
+    is_next = is_qualified and set(obstacles) <= {COOLING_DOWN}
+    is_held = is_next and override != MAKE_MQL and holds_since is not None and not _did_since(holds_since, score)
     if is_held:
         obstacles.append(BACKFILLED)
         hands_off = False
@@ -214,12 +216,14 @@ def _reopened_at(
 def _opened(
     state: PersonState, stages: tuple[StageEntry, ...], stage: Stage, opened_at: datetime,
 ) -> PersonState:
-    """Return the state in the next cycle, which what they did then has opened."""
+    """Return the state in the next cycle, which what they did then has opened.
+
+    Whom a backfill holds is held still: what opened the cycle may be from before it.
+    """
     cycle = state.cycle + 1
     opening = StageEntry(cycle, Stage.INQUIRY, opened_at, None, ACTIVITY)
     return replace(
-        state, cycle=cycle, stage=stage, handed_off_at=None, sent_back_at=None, held_at=None,
-        stages=(*stages, opening),
+        state, cycle=cycle, stage=stage, handed_off_at=None, sent_back_at=None, stages=(*stages, opening),
     )
 
 

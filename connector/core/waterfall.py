@@ -65,7 +65,7 @@ class PersonState:
         qualified_at: Since when their points make them an MQL while no handoff has followed; None when they do not.
         qualified_by: The version of the definition that said so: under another one they have to qualify anew.
         sent_back_at: When we sent them back in this cycle; None when we did not.
-        held_at: When the backfill began that held them in this cycle; None when none did.
+        held_at: When the backfill began that holds them; None when none does, and from their next handoff on.
         stages: Where they stood by the last look: the only date there is of what no CRM's history tells.
     """
 

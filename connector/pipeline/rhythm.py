@@ -82,9 +82,7 @@ class Rhythm:
         """Note that a stream brings something; call it before it is saved, so that whoever dies after it is heard."""
         if stream in self._has_news or not any(stream in told for told in self._listened_to.values()):
             return
-        self._company.store.set_company_state(
-            self._lease, **{_news_at(self._crm, stream): self._company.clock().isoformat()},
-        )
+        note_news_of(self._company, self._lease, self._crm, stream)
         self._has_news.add(stream)
 
     def note_end(self, request: StreamRequest) -> None:
@@ -100,6 +98,11 @@ class Rhythm:
         if told is None or not was_read(self._company, self._crm, request, facts):
             return None
         return datetime.fromisoformat(told)
+
+
+def note_news_of(company: Company, lease: Lease, crm: str, stream: str) -> None:
+    """Note that a stream brings something, so that the next run asks those who listen to it."""
+    company.store.set_company_state(lease, **{_news_at(crm, stream): company.clock().isoformat()})
 
 
 def _is_within(seconds: float, pulled_at: datetime | None, now: datetime) -> bool:

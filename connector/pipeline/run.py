@@ -11,7 +11,7 @@ from connector.errors import RunPausedError
 from connector.logs import get_logger
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.approval import Held, ask_approval, limit_writes, standing_limit
-from connector.pipeline.backfill.standing import first_load_lines
+from connector.pipeline.backfill.standing import end_hold, first_load_lines
 from connector.pipeline.budget import CallCount, call_counter, first_load_notices, save_calls
 from connector.pipeline.check import remedy_if_named, require_fields
 from connector.pipeline.company import Company, Progress, Step, no_progress
@@ -169,6 +169,8 @@ def sync(
                     room = TOLD_AT_MOST - len(report.handed_off)
                     report.handed_off += handed_off[:room]
                 report.notices += desk.notices
+                if not report.waiting_count:
+                    end_hold(company, lease)
             save_calls(company)
             report.held = ask_approval(company, lease, limit)
             if report.held is None:

@@ -48,6 +48,9 @@ def heed_mapping(company: Company, lease: Lease) -> None:
         store.mark_all_pending(lease)
     if state.get("judging", judging) != judging:
         store.mark_all_dirty(lease)
+    if (state.get("reading", reading), state.get("judging", judging)) != (reading, judging):
+        # What they did before the last backfill is no news by another rule either: `run.sync` ends this.
+        store.hold_again(lease)
     if (state.get("reading"), state.get("judging")) != (reading, judging):
         store.set_company_state(lease, reading=reading, judging=judging)
 

@@ -116,8 +116,9 @@ class _Look:
     def _keep_watch(self) -> None:
         """Note that somebody watches, and since when which companies are watched."""
         looked_at, before = self._watch.looked_at, self._watch.companies
-        # A clock that was set looks like a break, too: nobody knows what was due meanwhile.
-        is_break = looked_at is None or not timedelta(0) <= self._now - looked_at <= self._pace.break_after
+        # A clock that was set looks like a break, too: nobody knows what was due meanwhile. That the last look seems to
+        # have been a little later than now does not: another host's clock is never quite the same.
+        is_break = looked_at is None or abs(self._now - looked_at) > self._pace.break_after
         watched = {
             name: self._now if is_break else before.get(name, self._now)
             for name, own in self._config.settings.companies.items() if own.schedule.is_on

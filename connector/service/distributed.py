@@ -19,9 +19,12 @@ from sqlalchemy import make_url
 from connector.errors import StoreError
 from connector.logs import get_logger
 from connector.service.job_tables import ensure_job_tables, job_address
-from connector.service.jobs import EngineStoppedError, Work, quieten_libraries, work_on_jobs
+from connector.service.jobs import EngineStoppedError, Work, quieten_libraries, was_forgotten, work_on_jobs
+from connector.service.memory import keep_small
+from connector.service.outdated import OutdatedError, require_current
 from connector.service.roster import Roster
 from connector.service.stopping import STOP_SECONDS, Stopping, stop_on_signals
+from connector.service.tidying import keep_tidy
 from connector.service.turn import take_turn
 from connector.settings import Config
 from connector.store import Store, open_store
@@ -34,9 +37,8 @@ Attend = Callable[[Roster, Store, Callable[[], float]], AbstractContextManager[N
 
 _STORE_PAUSE_SECONDS = 3.0
 
-
-class OutdatedError(StoreError):
-    """The store was brought to a version that this program does not work with, while it worked."""
+_COMPARED_SECONDS, _DIFFERENCE_SECONDS = 600.0, 10.0
+"""So often this host's clock is compared with the database's, and by so much they may differ without a word."""
 
 
 class DistributedService:
@@ -56,6 +58,7 @@ class DistributedService:
         self._reads_anew = threading.Event()
         self._running: set[str] = set()
         self._watched_at = time.monotonic()
+        self._compared_at = -_COMPARED_SECONDS
 
     def still_seconds(self) -> float:
         """Return for how long the engine has not come by: a few seconds while all is well, or the store is away."""
@@ -92,9 +95,11 @@ class DistributedService:
             except OutdatedError:
                 raise
             except (StoreError, EngineStoppedError) as error:
-                if not is_lost:
+                if was_forgotten(error):
+                    log.warning("taken for dead while it was asleep: it begins anew")
+                elif not is_lost:
                     log.error("store fails: trying again every few seconds", trouble=self._trouble(error))
-                is_lost = True
+                is_lost = is_lost or not was_forgotten(error)
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
             except Exception:      # a bug around the turns must not end the service for all companies
                 log.exception("engine broken")
@@ -124,15 +129,20 @@ class DistributedService:
             StoreError: The store cannot be asked.
         """
         self._watched_at = time.monotonic()
-        state = self._store.schema_state()
-        if not state.is_current:
-            raise OutdatedError(
-                f"store {state.place} has schema {state.revision} now; this program works with {state.known[-1]}",
-                hint="start the version of the program that belongs to it; `mql db check` tells how they stand",
-            )
+        require_current(self._store)
         at_once = self._reads_anew.is_set()
         self._reads_anew.clear()
         self._roster.refresh(at_once=at_once)
+        if time.monotonic() - self._compared_at >= _COMPARED_SECONDS:
+            self._compare_clocks()
+
+    def _compare_clocks(self) -> None:
+        """Warn of a clock that is not the others': who is due is told by the hosts' clocks, one after the other's."""
+        self._compared_at = time.monotonic()
+        shared = self._store.shared_now()
+        lead = 0.0 if shared is None else (self._clock() - shared).total_seconds()
+        if abs(lead) > _DIFFERENCE_SECONDS:
+            log.warning("clock differs from the database's: turns come early or late", seconds=round(lead))
 
     def _trouble(self, error: Exception) -> str:
         """Return why the engine stopped: in the store's words, where the store has the same trouble."""
@@ -162,7 +172,10 @@ def serve(
     with open_store(config.store_url, threads=threads) as store:
         roster = Roster(config, store, clock)
         service = DistributedService(roster, store, stopping, turns_at_once=threads, clock=clock)
-        with stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds):
+        with (
+            stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds),
+            keep_tidy(store, stopping, clock), keep_small(stopping),
+        ):
             working = ThreadPoolExecutor(1, thread_name_prefix="engine").submit(service.work)
             working.add_done_callback(lambda _: stopping.ask())      # it ends unasked only by an error
             print(_told(roster, threads), flush=True)

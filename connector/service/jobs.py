@@ -96,6 +96,11 @@ def is_of_the_connection(error: BaseException | None) -> bool:
     return any(isinstance(one, psycopg.OperationalError) for one in causes(error))
 
 
+def was_forgotten(error: BaseException | None) -> bool:
+    """Tell whether the engine stopped because this process slept, was taken for dead, and has no row any more."""
+    return any(isinstance(one, psycopg.errors.ForeignKeyViolation) for one in causes(error))
+
+
 def quieten_libraries() -> None:
     """Keep the engine's libraries from writing a line for each attempt while the database is away: we tell it once."""
     for name in ("procrastinate.worker", "procrastinate.worker.worker", "procrastinate.utils", "asyncio"):

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -20,8 +20,11 @@ from sqlalchemy import make_url
 
 from connector.errors import StoreError
 from connector.logs import get_logger
+from connector.service.memory import keep_small
+from connector.service.outdated import OutdatedError, require_current
 from connector.service.roster import Roster
 from connector.service.stopping import STOP_SECONDS, Stopping, stop_on_signals
+from connector.service.tidying import keep_tidy
 from connector.service.turn import take_turn
 from connector.settings import Config
 from connector.store import Store, open_store
@@ -34,6 +37,8 @@ Attend = Callable[[Roster, Store, Callable[[], float]], AbstractContextManager[N
 
 _LOOK_SECONDS = 1.0
 _STORE_PAUSE_SECONDS = 5.0
+_VERSION_SECONDS = 5.0
+"""So often the store's version is looked at: a newer program that opens a SQLite store brings it to its own."""
 
 
 class LocalService:
@@ -50,6 +55,8 @@ class LocalService:
         self._failing: set[str] = set()      # whom the store failed: `dispatch`, `turns`
         self._noting = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._version_at = -_VERSION_SECONDS
+        self.outdated: OutdatedError | None = None      # why it ended by itself
 
     def start(self) -> None:
         """Begin, with as many threads for turns as `service.turns_at_once` says."""
@@ -82,6 +89,10 @@ class LocalService:
             self._looks.clear()
             try:
                 self._hand_out()
+            except OutdatedError as error:
+                self.outdated = error
+                log.error("service ends: it is older than the store", trouble=str(error))
+                self._stopping.ask()
             except StoreError as error:
                 self._note_store("dispatch", str(error))
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
@@ -95,12 +106,18 @@ class LocalService:
             self._next.put(None)
 
     def _hand_out(self) -> None:
-        self._looked_at = time.monotonic()
+        self._looked_at = now = time.monotonic()
+        if now - self._version_at >= _VERSION_SECONDS:
+            require_current(self._store)
+            self._version_at = now
         at_once = self._reads_anew.is_set()
         self._reads_anew.clear()
         self._roster.refresh(at_once=at_once)
-        due = [name for name in self._roster.due() if name not in self._running]
-        free_hands = self._hands - len(self._running)
+        running = self._running.copy()
+        # One more than there are hands for, at most: after an outage thousands are due.
+        at_most = self._hands + len(running) + 1
+        due = [name for name in self._roster.due(at_most=at_most) if name not in running]
+        free_hands = self._hands - len(running)
         for name in due[:free_hands]:
             self._running.add(name)
             self._next.put(name)
@@ -150,13 +167,16 @@ def serve(
         attend: Is entered before the first turn, and left after the last.
 
     Raises:
-        StoreError: The store cannot be opened, or another service works on it.
+        StoreError: The store cannot be opened, became newer than this program, or another service works on it.
     """
     stopping, threads = Stopping(), config.settings.service.turns_at_once
     with open_store(config.store_url, threads=threads) as store, only_service(config.store_url):
         roster = Roster(config, store, clock)
         service = LocalService(roster, store, stopping, clock)
-        with stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds):
+        with (
+            stop_on_signals(stopping, service.read_anew), attend(roster, store, service.still_seconds),
+            keep_tidy(store, stopping, clock), keep_small(stopping),
+        ):
             service.start()
             print(_told(roster), flush=True)
             log.info("service started", companies=len(roster.companies))
@@ -166,7 +186,9 @@ def serve(
             if left:
                 log.warning("service cut off: the next start goes on", companies=" ".join(left))
                 # A thread in a request cannot be ended otherwise. Whatever dies here, dies as in a crash.
-                os._exit(0)
+                os._exit(0 if service.outdated is None else service.outdated.exit_code)
+    if service.outdated is not None:
+        raise service.outdated
     log.info("service stopped")
 
 
@@ -192,9 +214,9 @@ def only_service(store_url: str) -> Iterator[None]:
         ) from error
     with file:
         _lock(file, path)
-        file.truncate(0)
-        file.write(f"{os.getpid()}")
-        file.flush()
+        with suppress(OSError):      # a full disk: the lock counts, the number is for people
+            os.ftruncate(file.fileno(), 0)
+            os.pwrite(file.fileno(), str(os.getpid()).encode(), 0)
         yield
 
 

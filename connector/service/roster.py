@@ -25,6 +25,10 @@ _LOOK_SECONDS = 5.0
 _TEND_SECONDS = 30.0
 """So often all rows are looked through: for a clock that was set back, and for changed schedules."""
 
+_READ_AT_LEAST, _READ_SECONDS = 20, 1.0
+"""So many companies' files are read in one go, and more for so long: with thousands of companies it takes a while, in
+which others have their turns. What is left comes with the next look."""
+
 Stamp = tuple[tuple[str, int, int], ...]
 """Each file's path, time of change and size; zeros for one that is not there."""
 
@@ -76,18 +80,22 @@ class Roster:
                 self._tended_at = now
             self._mend_rows(changed)
 
-    def due(self, *, is_held: bool | None = None) -> list[str]:
+    def due(self, *, is_held: bool | None = None, at_most: int | None = None) -> list[str]:
         """Return whose turn it is, the longest due first; those in their quiet hours are due when these end.
 
         Args:
             is_held: See `Store.read_due`.
+            at_most: Only so many of them; None: all.
 
         Raises:
             StoreError: The store cannot be used.
         """
-        now, companies, due = self._clock(), self._config.settings.companies, []
+        now, companies = self._clock(), self._config.settings.companies
+        due: list[str] = []
         for name in self._store.read_due(now, is_held=is_held):
-            if name not in companies or not companies[name].schedule.is_on:
+            if at_most is not None and len(due) >= at_most:
+                break
+            if name not in companies or not companies[name].schedule.is_on or not self._is_known(name):
                 continue
             due_at = leave_quiet(self._schedule(name), now)
             if due_at > now:
@@ -97,13 +105,13 @@ class Roster:
         return due
 
     def _read_anew(self) -> set[str]:
-        """Read what changed on disk; return the companies it concerns (at the first call all)."""
+        """Read what changed on disk; return the companies whose files were read for it, or for the first time."""
         before = self._config.settings.companies
         stamp = _stamp(_config_files(self._config))
         if stamp != self._config_stamp:
             self._config_stamp = stamp
             try:
-                self._config = load_config(self._config.path)
+                self._config = self._of_same_store(load_config(self._config.path))
             except ConfigError as error:
                 self._config_trouble = trouble_of(error)
                 log.error("configuration not usable: going on with the last good one", trouble=trouble_of(error))
@@ -113,26 +121,43 @@ class Roster:
                 # Where a folder of secrets was added, its files count from now on.
                 self._config_stamp = _stamp(_config_files(self._config))
         companies = self._config.settings.companies
-        changed = {name for name, own in companies.items() if own != before.get(name)}
+        for name in [name for name in self._watched if companies.get(name) != before.get(name)]:
+            del self._watched[name]
+        changed: set[str] = set()
+        until = time.monotonic() + _READ_SECONDS
         for name in companies:
             mapping = self._config.mapping_path(name)
             watched = self._watched.get(name)
             if watched is None or watched[0][0] != str(mapping.resolve()) or _stamp_again(watched) != watched:
+                if len(changed) >= _READ_AT_LEAST and time.monotonic() >= until:
+                    break
+                # In this order: what is written meanwhile is seen the next time.
                 self._watched[name] = _stamp(files_of(mapping))
-                self._zones.pop(name, None)
+                self._zones[name] = self._zone_of(name) if self._needs_zone(name) else ""
                 changed.add(name)
         return changed
+
+    def _of_same_store(self, config: Config) -> Config:
+        """Return a configuration that was read anew.
+
+        Raises:
+            ConfigError: It names another store than the one that is open: commands would do what turns here do, too.
+        """
+        if config.store_url != self._config.store_url:
+            raise ConfigError([f"{config.path}: store.url was changed: end this service and start it again"])
+        return config
 
     def _tend_rows(self) -> None:
         """Make missing rows, and bring those back that are due further away than they can be."""
         now = self._clock()
         rows = {row.company: row for row in self._store.read_schedules()}
-        new = [name for name in self._config.settings.companies if name not in rows]
+        known = [name for name in self._config.settings.companies if self._is_known(name)]
+        new = [name for name in known if name not in rows]
         if new:
             self._store.add_schedules({name: first_due_at(self._schedule(name), name, now) for name in new})
         for name in self.companies:
             row = rows.get(name)
-            if row is None:
+            if row is None or not self._is_known(name):
                 continue
             schedule = self._schedule(name)
             if is_too_far(schedule, name, row.due_at, now, failures=row.failures):
@@ -144,18 +169,26 @@ class Roster:
         for row in self._store.read_schedules() if changed else ():
             if row.failures and row.company in changed and row.started_at is not None:
                 mended.add(row.company)
-        for name in sorted(mended):
+        for name in sorted(mended.intersection(self._config.settings.companies)):
             self._store.hasten(name, self._clock())
 
     def _schedule(self, company: str) -> Schedule:
+        return schedule_of(self._config, company, self._zones.get(company) or "UTC")
+
+    def _is_known(self, company: str) -> bool:
+        """Whether all that its schedule depends on was read."""
+        return bool(self._zones.get(company)) or not self._needs_zone(company)
+
+    def _needs_zone(self, company: str) -> bool:
+        """Whether its schedule depends on the time zone of its mapping."""
         own = self._config.settings.companies[company].schedule
-        needs_zone = (own.cron is not None or own.quiet_hours is not None) and own.time_zone is None
-        if needs_zone and company not in self._zones:
-            try:
-                self._zones[company] = load_mapping(self._config.mapping_path(company)).time_zone
-            except ConfigError:
-                self._zones[company] = "UTC"      # its turns fail anyhow, until the file is changed
-        return schedule_of(self._config, company, self._zones[company] if needs_zone else "UTC")
+        return (own.cron is not None or own.quiet_hours is not None) and own.time_zone is None
+
+    def _zone_of(self, company: str) -> str:
+        try:
+            return load_mapping(self._config.mapping_path(company)).time_zone
+        except ConfigError:
+            return "UTC"      # its turns fail anyhow, until the file is changed
 
 
 def _config_files(config: Config) -> list[Path]:

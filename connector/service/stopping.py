@@ -37,7 +37,9 @@ def stop_on_signals(stopping: Stopping, on_hangup: Callable[[], None]) -> Iterat
     """Ask `stopping` at SIGTERM and SIGINT, and call `on_hangup` at SIGHUP; for the main thread only."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.ask()
+        # A second signal may come while the first one's waking goes on in this very thread: it must not wait for it.
+        if not stopping.asked():
+            stopping.ask()
 
     def hang_up(_signal: int, _frame: FrameType | None) -> None:
         on_hangup()

@@ -41,15 +41,16 @@ from connector.store.rows import (
     StoredRecord,
 )
 from connector.store.schedules import ScheduleRow
+from connector.store.searching import Hit, Searched, SearchedFiles
 from connector.store.store import Store, open_store
 from connector.store.versions import REVISIONS, SchemaState
 
 __all__ = [
     "ANSWER_LOST", "CONFIRMED_AFTER", "DAY", "HOLDS_SINCE", "QUIET_BEFORE", "REFUSED", "REVISIONS", "UNDOING",
     "UNFINISHED", "WAITING", "Backfill", "BackfillState", "BackfillStream", "ChangeState", "CompanyHealth",
-    "Conflict", "Decided", "DecisionRow", "DefinitionRow", "Erasing", "Freshness", "Handoff", "HandoffMode",
+    "Conflict", "Decided", "DecisionRow", "DefinitionRow", "Erasing", "Freshness", "Handoff", "HandoffMode", "Hit",
     "LastRun", "Lease", "NotedErasure", "NoticeRow", "NoticeState", "OutboxRow", "Passage", "PastRecord", "PersonRow",
-    "ReceiptRow", "RemovalCounts", "Retried", "RowCheck", "Run", "ScheduleRow", "SchemaState", "SentChange", "Store",
-    "StoredRecord", "columns_of", "cursor_name", "number_column_of", "open_store", "portable_tables", "schema_state",
-    "upgrade",
+    "ReceiptRow", "RemovalCounts", "Retried", "RowCheck", "Run", "ScheduleRow", "SchemaState", "Searched",
+    "SearchedFiles", "SentChange", "Store", "StoredRecord", "columns_of", "cursor_name", "number_column_of",
+    "open_store", "portable_tables", "schema_state", "upgrade",
 ]

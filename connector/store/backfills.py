@@ -16,7 +16,7 @@ from connector.store.rows import Lease
 from connector.store.schema import backfill_calls, backfill_streams, backfills, company_state, cursors, persons
 
 HOLDS_SINCE = "holds_since"
-"""The fact about a company that says since when a backfill holds: empty when none does."""
+"""The fact about a company that says since when a backfill holds everybody: empty when none does."""
 
 QUIET_BEFORE = "quiet_before"
 """The fact that says before which moment nothing sets off a trigger: a backfill brought it, or may have."""
@@ -26,7 +26,7 @@ _PLACE = "/backfill"
 
 _ADD = "ON CONFLICT (company, crm, hour) DO UPDATE SET calls = backfill_calls.calls + excluded.calls"
 _SET_FACT = "ON CONFLICT (company, name) DO UPDATE SET value = excluded.value"
-_HOLD = "UPDATE persons SET held_at = ? WHERE company = ? AND person_id = ? AND handed_off_at IS NULL"
+_HOLD = "UPDATE persons SET held_at = ? WHERE company = ? AND person_id = ?"
 
 
 class BackfillState(StrEnum):
@@ -136,8 +136,10 @@ class BackfillsStore(Database):
                 [(company, number, s.crm, s.stream, int(s.is_whole), s.expected_calls) for s in streams],
             )
             _forget_cursors(connection, company)
-            if handoff is not HandoffMode.WRITE:
-                _set_facts(connection, company, {HOLDS_SINCE: at.isoformat(), QUIET_BEFORE: at.isoformat()})
+            facts = {HOLDS_SINCE: ""} if handoff is HandoffMode.WRITE else dict.fromkeys(
+                (HOLDS_SINCE, QUIET_BEFORE), at.isoformat(),
+            )
+            _set_facts(connection, company, facts)
             row = connection.execute(_one(company, number)).one()
             return _to_backfill(connection, row)
 
@@ -155,16 +157,46 @@ class BackfillsStore(Database):
             )
             connection.execute(_change(lease.company, number).values(worked_at=at))
 
-    def move_backfill(self, lease: Lease, number: int, state: BackfillState, at: datetime) -> None:
-        """Note that a backfill goes over to `state`; one that is done or cancelled holds no more, but whom it held."""
+    def move_backfill(
+        self, lease: Lease, number: int, state: BackfillState, at: datetime, *, holds_on: bool = False,
+    ) -> None:
+        """Note that a backfill goes over to `state`; one that is done or cancelled holds no more, but whom it held.
+
+        Args:
+            holds_on: It holds all the same at its end, until `stop_holding`: for nobody could be judged yet.
+        """
         is_end = state in (BackfillState.DONE, BackfillState.CANCELLED)
         with self._writing(lease) as connection:
             connection.execute(
                 _change(lease.company, number).values(state=state.value, worked_at=at, ended_at=at if is_end else None)
             )
             if is_end:
-                _set_facts(connection, lease.company, {HOLDS_SINCE: ""})
+                if not holds_on:
+                    _set_facts(connection, lease.company, {HOLDS_SINCE: ""})
                 _forget_cursors(connection, lease.company)
+
+    def hold_again(self, lease: Lease) -> None:
+        """Have the last backfill that held hold again, until `stop_holding`; nothing where none did, or one does."""
+        company = lease.company
+        with self._writing(lease) as connection:
+            table = company_state.c
+            query = select(table.name, table.value).where(
+                table.company == company, table.name.in_((HOLDS_SINCE, QUIET_BEFORE)),
+            )
+            facts = {row.name: row.value for row in connection.execute(query)}
+            if facts.get(QUIET_BEFORE) and not facts.get(HOLDS_SINCE):
+                _set_facts(connection, company, {HOLDS_SINCE: facts[QUIET_BEFORE]})
+
+    def stop_holding(self, lease: Lease) -> None:
+        """Have nobody held any more but whom a backfill held, unless one is open that holds."""
+        company = lease.company
+        with self._writing(lease) as connection:
+            is_at_work = select(backfills.c.number).where(
+                backfills.c.company == company, backfills.c.ended_at.is_(None),
+                backfills.c.handoff != HandoffMode.WRITE.value,
+            ).limit(1)
+            if connection.execute(is_at_work).scalar() is None:
+                _set_facts(connection, company, {HOLDS_SINCE: ""})
 
     def change_handoff(self, lease: Lease, number: int, handoff: HandoffMode) -> None:
         """Have an open backfill end with `none` instead of `plan`, or the other way round."""
@@ -176,8 +208,9 @@ class BackfillsStore(Database):
 
         The backfill ends with handing them off: one that was over is open again.
         """
+        # By whichever: one that began while the clock was ahead seems to have begun later than this one.
         company = lease.company
-        held = (persons.c.company == company, persons.c.held_at <= backfill.started_at)
+        held = (persons.c.company == company, persons.c.held_at.is_not(None))
         is_over = not backfill.is_open
         with self._writing(lease) as connection:
             count = connection.execute(
@@ -191,14 +224,14 @@ class BackfillsStore(Database):
             return int(count)
 
     def hold_people(self, lease: Lease, person_ids: Sequence[str], since: datetime) -> None:
-        """Remember that the backfill that began at `since` holds these people; whom sales knows already are left."""
+        """Remember that the backfill that began at `since` holds these people, until their next handoff."""
         with self._writing(lease) as connection:
             run_for_rows(connection, _HOLD, [(to_micros(since), lease.company, one) for one in sorted(person_ids)])
 
-    def read_held(self, company: str, until: datetime, limit: int, *, after: str = "") -> list[str]:
-        """Up to `limit` ids above `after` of living people held by a backfill that began up to `until`, in order."""
+    def read_held(self, company: str, limit: int, *, after: str = "") -> list[str]:
+        """Up to `limit` ids above `after` of living people whom a backfill holds, in order."""
         query = select(persons.c.person_id).where(
-            persons.c.company == company, persons.c.held_at <= until, persons.c.merged_into.is_(None),
+            persons.c.company == company, persons.c.held_at.is_not(None), persons.c.merged_into.is_(None),
             persons.c.person_id > after,
         ).order_by(persons.c.person_id).limit(limit)
         with self._reading() as connection:

@@ -82,6 +82,14 @@ class Database:
             check_lease(connection, lease)
             yield connection
 
+    def _empty_log(self) -> None:
+        """Move SQLite's write-ahead log into the database and empty it, as far as nobody reads it."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with in_our_words(self._place), self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
 
 def check_lease(connection: Connection, lease: Lease) -> None:
     """Make sure that `lease` is the current one, and stays so until the end of the caller's transaction.

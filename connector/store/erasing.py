@@ -30,7 +30,7 @@ from connector.store.codec import (
     load_links,
     load_score,
 )
-from connector.store.database import Database, in_our_words
+from connector.store.database import Database
 from connector.store.firings import empty_firings
 from connector.store.instants import to_micros
 from connector.store.merging import follow_merges
@@ -268,14 +268,6 @@ class ErasingStore(Database):
             forget_notes(connection, company, gone)
         self._empty_log()
         return len(gone)
-
-    def _empty_log(self) -> None:
-        """Move SQLite's write-ahead log into the database and empty it, as far as nobody reads it."""
-        if self._engine.dialect.name != "sqlite":
-            return
-        with in_our_words(self._place), self._engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
 
 class _Linked:

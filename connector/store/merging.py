@@ -115,9 +115,7 @@ def _joined_state(winner: PersonState, loser: PersonState) -> PersonState:
 
 
 def _held_at(one: PersonState, other: PersonState) -> datetime | None:
-    """What a backfill held of either is held of both, unless sales knows one of them already."""
-    if one.handed_off_at is not None or other.handed_off_at is not None:
-        return None
+    """What a backfill held of either is held of both: where sales knows one of them, in the cycle that comes next."""
     return max((state.held_at for state in (one, other) if state.held_at is not None), default=None)
 
 

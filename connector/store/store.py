@@ -29,6 +29,7 @@ from connector.store.refused import RefusedStore
 from connector.store.removals import RemovalsStore
 from connector.store.runs import RunsStore
 from connector.store.schedules import SchedulesStore
+from connector.store.searching import SearchingStore
 from connector.store.stages import StagesStore
 from connector.store.tidying import TidyingStore
 from connector.store.versions import SchemaState, read_state
@@ -38,7 +39,7 @@ class Store(
     RunsStore, CallsStore, RecordsStore, HandedStore, RemovalsStore, ErasingStore, PeopleStore, AccountsStore,
     ActivitiesStore, PastStore, DefinitionsStore, AssignmentsStore, DecisionsStore, HandoffsStore, OutboxStore,
     RefusedStore, ReceiptsStore, NoticesStore, FiringsStore, StagesStore, BackfillsStore, SchedulesStore,
-    HealthStore, TidyingStore, ExportingStore, ImportingStore,
+    HealthStore, TidyingStore, ExportingStore, ImportingStore, SearchingStore,
 ):
     """One open store: safe to share between threads, closed at the end of `with`.
 

@@ -16,6 +16,7 @@ from connector.errors import ConfigError, ConnectorError, LeaseHeldError
 from connector.pipeline.backfill.order import Order, all_streams, find_since, find_streams, settle
 from connector.pipeline.backfill.parts import Advance, Rhythm
 from connector.pipeline.backfill.share import estimate_streams
+from connector.pipeline.backfill.standing import read_standing
 from connector.pipeline.backfill.work import BackfillReport, begin, cancel, change_handoff, hold_backfill, work
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
@@ -90,30 +91,9 @@ def two_leads(player: Player) -> None:
     player.download_in_salesforce(player.lead(OTHER))
 
 
-def test_a_first_load_by_backfill_hands_nobody_off_and_the_runs_go_on_from_it(player: Player, open_mirai: Open) -> None:
-    two_leads(player)
-    with open_mirai() as company:
-        report = fill(company)
-        assert (report.backfill.state, report.problems, report.unread) == (BackfillState.DONE, [], [])
-        assert names(report) == {EMAIL, OTHER}
-        run = sync(company)
-        assert (run.problems, run.handed_off_count, sum(c.new for c in run.pulled)) == ([], 0, 0)
-        assert why_not(company, EMAIL) == why_not(company, OTHER) == "backfilled"
-        firings = company.store.read_firings("mirai", [j.person.person_id for j in report.would_be.top])
-        assert not any(firings.values()), "what was before sets nothing off"
-        figures = [c["properties"].get("mql_score") for c in player.records("hubspot", "contacts")]
-        assert figures == ["40"], "the run writes scores as ever"
-    assert tasks(player) == []
-    player.advance(1200)
-    player.download_in_hubspot(EMAIL, "資料ダウンロード：事例集")
-    with open_mirai(later=timedelta(minutes=20)) as company:
-        run = sync(company)
-        assert [j.person.emails[0] for j in run.handed_off] == [EMAIL]
-        assert (run.handed_off[0].decision.cycle, why_not(company, OTHER)) == (1, "backfilled")
-    assert len(tasks(player)) == 1
-
-
-def test_runs_beside_a_first_load_leave_it_to_the_backfill_and_judge_nobody(player: Player, open_mirai: Open) -> None:
+def test_a_first_load_by_backfill_hands_nobody_off_and_the_runs_beside_it_leave_it_alone(
+    player: Player, open_mirai: Open,
+) -> None:
     two_leads(player)
     runs = []
     with open_mirai() as company, open_mirai() as beside:
@@ -131,13 +111,19 @@ def test_runs_beside_a_first_load_leave_it_to_the_backfill_and_judge_nobody(play
         assert (run.judged_count, run.handed_off_count) == (0, 0)
         assert "hubspot contacts" in run.unread
         assert any("the open backfill reads for the first time" in notice for notice in run.notices)
-        assert report.problems == []
+        assert (report.backfill.state, report.problems, report.unread) == (BackfillState.DONE, [], [])
         assert names(report) == {EMAIL, OTHER}
-        assert sync(beside).unread == []
+        run = sync(beside)
+        assert (run.problems, run.handed_off_count, sum(c.new for c in run.pulled)) == ([], 0, 0)
+        assert why_not(company, EMAIL) == why_not(company, OTHER) == "backfilled"
+        firings = company.store.read_firings("mirai", [j.person.person_id for j in report.would_be.top])
+        assert not any(firings.values()), "what was before sets nothing off"
+        figures = [c["properties"].get("mql_score") for c in player.records("hubspot", "contacts")]
+        assert figures == ["40"], "the run writes scores as ever"
     assert tasks(player) == []
 
 
-def test_whoever_does_something_while_it_is_under_way_is_handed_off_by_the_run_beside_it(
+def test_whoever_does_something_while_it_is_under_way_or_later_is_handed_off_by_the_next_run(
     player: Player, open_mirai: Open,
 ) -> None:
     two_leads(player)
@@ -155,6 +141,12 @@ def test_whoever_does_something_while_it_is_under_way_is_handed_off_by_the_run_b
         report = fill(company, "contacts", "leads", rhythm=Rhythm(0.0, 0.5, between))
         assert [j.person.emails[0] for j in runs[0].handed_off] == [EMAIL]
         assert names(report) == {OTHER}
+    player.advance(1200)
+    player.download_in_salesforce(player.records("salesforce", "Lead")[0]["Id"], "資料ダウンロード：事例集")
+    with open_mirai(later=timedelta(days=2)) as company:
+        player.advance(2 * 86_400)
+        assert sync(company).handed_off_count == 0, "known by its date only, which is the backfill's own"
+        assert why_not(company, OTHER) == "backfilled"
     assert len(tasks(player)) == 1
 
 
@@ -222,14 +214,37 @@ def test_since_a_day_only_what_changed_or_happened_then_is_read(player: Player, 
     assert len(tasks(player)) == 2
 
 
-def test_since_a_day_no_stream_that_was_never_read_counts_as_read(player: Player, open_mirai: Open) -> None:
+def test_what_it_could_not_judge_is_held_when_a_run_judges_it_and_so_is_whom_a_changed_mapping_makes_an_mql(
+    player: Player, open_mirai: Open,
+) -> None:
     two_leads(player)
+    near = {email: player.contact(email, title="担当者") for email in ("ai@midori.example", "jun@midori.example")}
+    for email in near:
+        player.download_in_hubspot(email)
+
+    def promote(email: str) -> None:
+        player.advance(1200)
+        player.hubspot("PATCH", f"/crm/v3/objects/contacts/{near[email]}", {"properties": {"jobtitle": "部長"}})
+
     with open_mirai() as company:
         report = fill(company, since=company.clock() - timedelta(days=1))
         assert "hubspot contacts" in report.unread
         assert report.would_be is None
         run = sync(company)
-        assert (run.unread, run.handed_off_count) == ([], 2), "the run reads them whole, and judges as ever"
+        assert (run.unread, run.judged_count, run.handed_off_count) == ([], 4, 0), "the run reads them whole"
+        assert why_not(company, EMAIL) == why_not(company, OTHER) == "backfilled"
+        assert read_standing(company).holds_since is None, "everybody is judged"
+    promote("ai@midori.example")
+    with open_mirai(later=timedelta(minutes=20)) as company:
+        assert [j.person.emails[0] for j in sync(company).handed_off] == ["ai@midori.example"], "that is news"
+    promote("jun@midori.example")
+    with open_mirai(later=timedelta(minutes=40)) as company:
+        with hold_lease(company) as lease:
+            company.store.set_company_state(lease, judging="by another mapping")
+        assert sync(company).handed_off_count == 0
+        assert why_not(company, "jun@midori.example") == "backfilled"
+        assert read_standing(company).holds_since is None
+    assert len(tasks(player)) == 1
 
 
 def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Player, open_mirai: Open) -> None:
@@ -246,13 +261,6 @@ def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Pla
         assert report.goes_on_at > company.clock() + timedelta(hours=23)
         assert report.backfill.is_open
         assert sync(company).stopped == {}, "the run beside it has calls"
-    with open_mirai(later=timedelta(hours=26)) as company:
-        player.advance(26 * 3600)
-        last = company.store.read_backfill("mirai")
-        assert last is not None
-        report = work(company, last, silent, rhythm=QUICK)
-        assert report.backfill.state is BackfillState.DONE
-        assert names(report) == {EMAIL, OTHER}
 
 
 def test_waiting_for_calls_goes_on_by_itself(player: Player, open_mirai: Open) -> None:
@@ -292,7 +300,12 @@ def test_one_backfill_at_a_time_and_another_one_is_told_how_to_go_on(player: Pla
         assert cancel(company, begun, silent, QUICK).state is BackfillState.CANCELLED
         assert settle(other, Order(), company.store.read_backfill("mirai")) is None
         run = sync(company)
-        assert (run.unread, run.handed_off_count) == ([], 2), "the runs read what it had left to them"
+        assert (run.unread, run.handed_off_count) == ([], 0), "the runs read what it had left to them"
+        over = settle(company, Order(handoff=HandoffMode.WRITE, resumes=True), company.store.read_backfill("mirai"))
+        assert over is not None
+        report = work(company, change_handoff(company, over, HandoffMode.WRITE, QUICK), silent, rhythm=QUICK)
+        assert report.run is not None
+        assert report.run.handed_off_count == 2
 
 
 def test_cancelling_holds_whom_it_has_brought_and_leaves_the_rest_to_the_runs(player: Player, open_mirai: Open) -> None:

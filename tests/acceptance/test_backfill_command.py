@@ -17,16 +17,14 @@ import tomlkit
 
 from connector.cli import run
 from connector.pipeline.lease import hold_work
-from connector.pipeline.run import sync
 from connector.sandbox.serve import SandboxPair
+from connector.store import BackfillState, ChangeState
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Player, make_config
 from tests.acceptance.test_crash import (
     clear_faults,
     end_state,
-    seeded,
     sync_when_no_note_is_on_its_way,
-    write_config,
 )
 
 Asking = Callable[..., Any]
@@ -55,56 +53,54 @@ def run_mql(config: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def killed(config: Path, crms: Crms, requests: int, *arguments: str) -> None:
-    """Run `mql` until it has sent so many requests, then kill it."""
-    before = sum(len(crms.requests(crm)) for crm in crms.urls)
+def killed(config: Path, crms: Crms, has_come: Callable[[], bool], *arguments: str) -> None:
+    """Run `mql`, every answer slow, until so much has come, then kill it."""
+    for crm in crms.urls:
+        crms.control(crm, "faults", match="/", delay_seconds=0.1, times=10_000)
     victim = run_mql(config, *arguments)
     deadline = time.monotonic() + 60
     while victim.poll() is None and time.monotonic() < deadline:
-        if sum(len(crms.requests(crm)) for crm in crms.urls) - before >= requests:
+        if has_come():
             os.kill(victim.pid, signal.SIGKILL)
             break
-        time.sleep(0.05)
+        time.sleep(0.03)
     victim.communicate()
+    for crm in crms.urls:
+        clear_faults(crms, crm)
 
 
-def test_kill_9_while_it_reads_and_while_it_hands_off_ends_as_if_nothing_had_been(
-    pair: SandboxPair, tmp_path: Path,
+def test_kill_9_while_it_reads_and_while_it_hands_off_and_the_same_command_goes_on(
+    pair: SandboxPair, player: Player, ask: Asking, tmp_path: Path,
 ) -> None:
-    (folder := tmp_path / "undisturbed").mkdir()
-    undisturbed = seeded(pair, "bfundisturbed")
-    with open_company(make_config(folder, pair.urls, "mirai", undisturbed.account), "mirai") as company:
-        handed_off = sync(company).handed_off_count
-    crms = seeded(pair, "bfkilled")
-    config = write_config(tmp_path, pair, crms.account)
-    for crm in pair.urls:
-        crms.control(crm, "faults", match="/", delay_seconds=0.05, times=10_000)
-    killed(config, crms, 45, "backfill", "mirai")
-    killed(config, crms, 40, "backfill", "mirai")
-    for crm in pair.urls:
-        clear_faults(crms, crm)
-    with open_company(make_config(tmp_path, pair.urls, "mirai", crms.account), "mirai") as company:
-        begun = company.store.read_backfill("mirai")
-        assert begun is not None
-        assert begun.is_open, "killed too late: this test tested nothing"
-    done = run_mql(config, "backfill", "mirai", "--resume")
-    _, errors = done.communicate(timeout=90)
-    assert done.returncode == 0, errors.decode()
-    assert end_state(crms)["hubspot_tasks"] == end_state(crms)["salesforce_tasks"] == {}
-    for crm in pair.urls:
-        crms.control(crm, "faults", match="/", delay_seconds=0.05, times=10_000)
-    killed(config, crms, 38, "backfill", "mirai", "--resume", "--handoff", "write")
-    for crm in pair.urls:
-        clear_faults(crms, crm)
-    with open_company(make_config(tmp_path, pair.urls, "mirai", crms.account), "mirai") as company:
-        begun = company.store.read_backfill("mirai")
-        assert begun is not None
-        assert begun.is_open, "killed too late: this test tested nothing"
-    last = run_mql(config, "backfill", "mirai", "--resume")
-    last.communicate(timeout=90)
-    sync_when_no_note_is_on_its_way(pair, tmp_path, crms)
-    assert handed_off > 10
-    assert end_state(crms) == end_state(undisturbed)
+    for email in ("ken@asahi.example", "aya@minato.example"):
+        player.contact(email)
+        player.download_in_hubspot(email)
+        player.lead(email)
+    config = tmp_path / "config.toml"
+    reads, hands_off = ("backfill", "mirai"), ("backfill", "mirai", "--resume", "--handoff", "write")
+    with open_company(make_config(tmp_path, pair.urls, "mirai", player.account), "mirai") as company:
+
+        def streams_read() -> int:
+            found = company.store.read_backfill("mirai")
+            return 0 if found is None else sum(one.ended_at is not None for one in found.streams)
+
+        def state() -> BackfillState | None:
+            found = company.store.read_backfill("mirai")
+            return None if found is None else found.state
+
+        killed(config, player, lambda: streams_read() > 0, *reads)
+        assert (state(), streams_read() > 0) == (BackfillState.READING, True), "killed too late: this tested nothing"
+        code, told = ask(*reads, "--json")
+        assert (code, told["state"], told["would_be_mql_count"]) == (0, "done", 2)
+        assert end_state(player)["hubspot_tasks"] == end_state(player)["salesforce_tasks"] == {}
+        killed(config, player, lambda: bool(company.store.outbox_counts("mirai", [ChangeState.SENDING])), *hands_off)
+        assert state() is BackfillState.WRITING, "killed too late: this tested nothing"
+    assert ask(*hands_off)[0] in (0, 1), "a note whose answer was lost waits"
+    sync_when_no_note_is_on_its_way(pair, tmp_path, player)
+    made = end_state(player)
+    for what in ("hubspot_tasks", "hubspot_notes", "salesforce_tasks", "salesforce_notes"):
+        assert sorted(made[what].values()) == [1, 1], what
+    assert {stage for stage, _ in made["contacts"].values()} == {"marketingqualifiedlead"}
 
 
 def test_the_estimate_comes_first_and_the_report_says_how_to_go_on(player: Player, ask: Asking) -> None:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import changes as changes_benchmark
 import ground
 import idle as idle_benchmark
+import idle_ground
+import idle_service
 import memory as memory_benchmark
 import pull as pull_benchmark
 import scoring as scoring_benchmark
@@ -67,6 +69,19 @@ def test_idle_companies_cost_the_calls_that_the_sandbox_counts_and_memory_that_i
     assert one.peak_mb > 10
     told = "\n".join([*idle_benchmark.tell_day(days), idle_benchmark.tell_round(1, one, 1, interval)])
     for figure in ("hubspot: ", "salesforce: ", "together: ", "of CPU per run", "peak "):
+        assert figure in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the service's memory and CPU from /proc")
+def test_an_idle_service_is_measured_from_its_first_load_to_rest_and_anew(urls, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(idle_service, "SETTLING_ROUNDS", 1)
+    names = idle_ground.prepare_accounts(tmp_path, urls, 1)
+    first, idle = idle_service.measure(tmp_path, urls, names, 0.1, 1)
+    assert first.turns >= 1 <= idle.turns
+    assert first.calls > idle.calls > 0
+    assert 50 < idle.memory[-1].now_mb <= idle.memory[-1].peak_mb
+    told = "\n".join(idle_service.tell(idle, "idle", 1, 0.1))
+    for figure in ("of CPU and ", "of one core", "peak "):
         assert figure in told
 
 

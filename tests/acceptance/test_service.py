@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -257,6 +258,19 @@ def test_a_second_service_on_one_file_is_refused_with_the_first_ones_process(pla
 
     with only_service(config.store_url), pytest.raises(StoreError, match=rf"process {os.getpid()}\) works on this"):
         serve(config)
+
+
+def test_the_service_ends_when_the_store_becomes_newer_than_its_program(player, pair, tmp_path, processes):
+    path = write_config(tmp_path, pair, {"one": player.account})
+    service = Mql(path, "serve")
+    processes.append(service)
+    until(lambda: "turn ended" in service.errors())
+    with sqlite3.connect(tmp_path / "mql.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert service.wait() == 1
+    assert "has schema 9999 now" in service.errors()
+    assert "Traceback" not in service.errors()
 
 
 def test_wrong_configuration_ends_the_service_before_anything(player, pair, tmp_path, capsys):

@@ -25,9 +25,10 @@ from connector import cli
 from connector.errors import StoreError
 from connector.sandbox.serve import SandboxPair
 from connector.service import jobs, turn
-from connector.service.distributed import DistributedService, OutdatedError
+from connector.service.distributed import DistributedService
 from connector.service.job_tables import ensure_job_tables, job_address, job_schema
 from connector.service.jobs import Work, work_on_jobs
+from connector.service.outdated import OutdatedError
 from connector.service.roster import Roster
 from connector.service.stopping import Stopping
 from connector.settings import Config, load_config

@@ -58,6 +58,10 @@ def _sync(town: Town, tripwire: Tripwire | None) -> int:
     return town.run(tripwire)
 
 
+def _backfill(town: Town, tripwire: Tripwire | None) -> int:
+    return town.load_by_backfill(tripwire)
+
+
 def _undo(town: Town, tripwire: Tripwire | None) -> int:
     return town.undo(town.last_run_id(), tripwire)
 
@@ -68,5 +72,6 @@ SCENARIOS = {
     "trigger": Scenario("what two do alerts the channel", _somebody_asks, _sync, {}),
     "second-crm": Scenario("a handoff is completed for the other CRM", _sales_makes_a_lead, _sync, {}),
     "leads": Scenario("a handoff makes records of HubSpot's Leads object too", _everybody_comes, _sync, MAKES_LEADS),
+    "backfill": Scenario("a first load by backfill, a run, and who is held let go", _everybody_comes, _backfill, {}),
     "undo": Scenario("the run that handed three off is undone", _handed_off, _undo, RECYCLES),
 }

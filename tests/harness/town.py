@@ -23,10 +23,15 @@ import requests
 
 from connector.core.words import words_of
 from connector.errors import LeaseHeldError, LeaseLostError
+from connector.pipeline.backfill.order import Order, all_streams
+from connector.pipeline.backfill.parts import Rhythm
+from connector.pipeline.backfill.share import estimate_streams
+from connector.pipeline.backfill.work import begin, change_handoff, work
 from connector.pipeline.company import Company
 from connector.pipeline.run import sync
 from connector.pipeline.undo import undo
 from connector.settings import Config
+from connector.store import HandoffMode
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config, mapping_text
 from tests.harness.tripwire import Tripwire
@@ -200,6 +205,10 @@ class Town:
         """Start to undo a run in a process of its own; return its id."""
         return self._start(lambda company: undo(company, run_id, sleep=_no_sleep), tripwire)
 
+    def load_by_backfill(self, tripwire: Tripwire | None = None) -> int:
+        """Load by a backfill that holds, run, and hand off whom it held, or go on with that; return how that ended."""
+        return wait_for(self._start(_load_by_backfill, tripwire))
+
     def last_run_id(self) -> int:
         """Return the number of the last `sync`."""
         with closing(sqlite3.connect(self.folder / "mql.db")) as store:
@@ -329,6 +338,20 @@ class Town:
 def wait_for(child: int) -> int:
     """Wait for a process that was started; return how it ended."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _load_by_backfill(company: Company) -> None:
+    quick = Rhythm(part_seconds=0.0, pause_seconds=0.0, sleep=_no_sleep)
+    backfill = company.store.read_backfill(company.name)
+    if backfill is None:
+        backfill = begin(company, Order(), estimate_streams(company, all_streams(company), None), quick)
+    if backfill.holds:
+        work(company, backfill, lambda _: None, rhythm=quick)
+        run = sync(company, sleep=_no_sleep)
+        assert (run.unread, run.handed_off_count) == ([], 0), "whom it held, no run hands off"
+        backfill = change_handoff(company, backfill, HandoffMode.WRITE, quick)
+    if backfill.is_open:
+        work(company, backfill, lambda _: None, rhythm=quick)
 
 
 def _no_sleep(seconds: float) -> None:

@@ -19,7 +19,7 @@ import urllib3.connection
 from sqlalchemy import Engine, event
 
 ROOT = Path(__file__).parents[2] / "connector"
-_BEGINS_WITH = ("save_decisions", "save_undoing")
+_BEGINS_WITH = ("save_decisions", "save_undoing", "start_backfill")
 _WIRE = urllib3.connection.__file__
 """Where a request leaves and its answer is waited for: the one place outside the product where a death is planned."""
 _OUT_OF_SCOPE = ("/sandbox/", "/migrations/", "/cli/", "/mapping/", "/settings.py", "/errors.py")
@@ -46,7 +46,8 @@ class Point(NamedTuple):
 class Tripwire:
     """Set it, and the process dies at `point`, or at the `count`th line; or it writes down which lines it ran.
 
-    Lines are counted from the moment the first decision (or undoing) is about to be stored until the wire is lifted.
+    Lines are counted from the moment the first decision (or undoing, or backfill) is about to be stored until the wire
+    is lifted.
     """
 
     def __init__(self, point: Point | None = None, *, count: int = 0, record_in: Path | None = None) -> None:

@@ -242,6 +242,19 @@ def test_an_address_that_fails_is_tried_again_later_each_time_and_holds_nobody_u
     assert town.news()[-1] == ("one", "recovered")
 
 
+def test_two_hosts_whose_clocks_differ_a_little_raise_the_alarm_all_the_same(town):
+    town.turn("one")
+    town.turn("two")
+    behind = timedelta(seconds=5)      # of one of the two hosts, which looks right after the other
+    for _ in range(130):
+        town.fail("one")
+        town.turn("two")
+        town.look(timedelta(minutes=1), Pace())
+        town.look(-behind, Pace())
+        town.now += behind
+    assert town.news() == [("one", "stalled")]
+
+
 def test_where_the_only_address_fails_the_stall_is_told_when_it_works_again_and_then_the_recovery(town):
     town.receiver.faults["/a"] = [503] * 7
     stall(town)

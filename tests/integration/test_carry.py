@@ -273,7 +273,9 @@ def other_columns(manifest: Any, _files: dict[str, bytes]) -> None:
 
 AS = "as it was"
 HOSTILE: dict[str, tuple[Callable[[Any, dict[str, bytes]], None], str]] = {
-    "another company's row": (damaged_row("cursors", ["acme", "hubspot", "contacts", "c", 1]), "line 1: it is not a list of 4 values"),
+    "another company's row": (
+        damaged_row("cursors", ["acme", "hubspot", "contacts", "c", 1]), "line 1: it is not a list of 4 values",
+    ),
     "a text for an instant": (damaged_row("cursors", [AS, AS, AS, "2026"]), "line 1: saved_at holds no value"),
     "a number beyond the column": (damaged_row("runs", [2**31, AS, AS, AS, AS, AS]), "run_id holds no value"),
     "true for a number": (damaged_row("cursors", [AS, AS, AS, True]), "saved_at holds no value of its kind"),

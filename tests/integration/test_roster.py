@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.service import roster as rosters
 from connector.service.roster import Roster
 from connector.settings import load_config
 from connector.store import Store, open_store
@@ -178,3 +179,47 @@ def test_a_changed_schedule_counts_at_once(tmp_path, store, clock):
 
     assert row is not None
     assert row.due_at == clock.now + timedelta(minutes=5)
+
+
+def test_of_thousands_that_are_due_only_as_many_are_looked_at_as_can_be_taken(tmp_path, store, clock):
+    roster = refreshed(write(tmp_path, "a", "b", "c"), store, clock)
+    clock.now += timedelta(minutes=1)
+    assert roster.due(at_most=2) == roster.due()[:2]
+    assert len(roster.due()) == 3
+
+
+def test_the_files_of_thousands_are_read_a_few_at_a_time_and_nobody_is_left_out(tmp_path, store, clock, monkeypatch):
+    monkeypatch.setattr(rosters, "_READ_AT_LEAST", 2)
+    monkeypatch.setattr(rosters, "_READ_SECONDS", 0)
+    names = ["a", "b", "c", "d", "e"]
+    quiet = 'schedule.quiet_hours = "22:00-07:00"\n'      # by the time zone of its mapping
+    path = write(tmp_path, "a")
+    path.write_text(path.read_text() + "".join(f'[companies.{n}]\nmapping = "m.toml"\n{quiet}' for n in names[1:]))
+    roster = Roster(load_config(path), store, clock)
+    known = []
+    for _ in range(4):
+        roster.refresh(at_once=True)
+        known.append([row.company for row in store.read_schedules()])
+    assert known == [["a", "b"], ["a", "b", "c", "d"], names, names]
+
+    clock.now += timedelta(minutes=1)      # 18:01 in Tokyo
+    assert sorted(roster.due()) == names
+    restarted = Roster(load_config(path), store, clock)
+    assert restarted.due() == ["a"]      # of the others nobody knows yet whether it is their night
+    (tmp_path / "m.toml").write_text(MAPPING + "# changed\n")
+    for name in names:
+        fail(store, name, clock)
+    for _ in range(3):
+        roster.refresh(at_once=True)
+    assert sorted(roster.due()) == names      # each whose file changed is tried again at once
+
+
+@pytest.mark.logs_errors
+def test_a_changed_store_needs_a_new_start_and_until_then_the_former_configuration_counts(tmp_path, store, clock):
+    path = write(tmp_path, "a")
+    roster = refreshed(path, store, clock)
+    write(tmp_path, "a", "b", more='[store]\nurl = "sqlite:///elsewhere/secret-name.db"\n')
+    roster.refresh(at_once=True)
+    assert "store.url was changed" in roster.config_trouble
+    assert "secret-name" not in roster.config_trouble
+    assert roster.companies == ["a"]

@@ -12,7 +12,10 @@ from store_samples import COMPANY, NOW, change, decision
 from connector.core.notices import CHANNEL
 from connector.records import ChangeKind, Notice, Outcome, Receipt, Recipient
 from connector.service.tidying import KEPT, Tidying
+from connector.store.bulk import insert_rows
+from connector.store.instants import to_micros
 from connector.store.notices import insert_notices
+from connector.store.schema import runs
 
 # Further back than the days between the samples' own moment and the clock of a PostgreSQL server.
 LONG_AGO = NOW - KEPT - timedelta(days=400)
@@ -24,6 +27,13 @@ def run(store, company=COMPANY, kind="sync", at=LONG_AGO, status="done"):
     if status != "running":
         store.finish_run(run_id, status, {}, at)
     return run_id
+
+
+def many_runs(store, count):
+    """As many runs of long ago, at once."""
+    with store._changing() as connection:
+        rows = [(COMPANY, "sync", "done", to_micros(LONG_AGO))] * count
+        insert_rows(connection, runs, ("company", "kind", "status", "started_at"), rows)
 
 
 def runs_of(store, company=COMPANY):
@@ -99,10 +109,7 @@ def test_a_change_that_waited_behind_another_takes_its_place_after_the_store_was
 
 
 def test_a_year_of_runs_goes_in_portions_and_the_next_day_goes_on_from_there(store):
-    with store._changing() as connection:
-        connection.exec_driver_sql("DELETE FROM runs")
-    for _ in range(1_203):
-        store.start_run(COMPANY, "sync", LONG_AGO)
+    many_runs(store, 1_203)
     newest = run(store, at=NOW)
     tidying, portions = Tidying(store, lambda: NOW), []
     tidying.tidy(lambda seconds: bool(portions.append(seconds)))
@@ -114,8 +121,7 @@ def test_a_year_of_runs_goes_in_portions_and_the_next_day_goes_on_from_there(sto
 
 
 def test_it_ends_between_two_portions_when_the_service_does(store):
-    for _ in range(501):
-        store.start_run(COMPANY, "sync", LONG_AGO)
+    many_runs(store, 501)
     run(store, at=NOW)
     Tidying(store, lambda: NOW).tidy(lambda _seconds: True)
     assert len(runs_of(store)) == 2
@@ -151,8 +157,7 @@ def test_no_run_is_looked_for_among_all_that_may_refer_to_it(store, lease):
 
 
 def test_two_may_tidy_at_once(store):
-    for _ in range(1_000):
-        store.start_run(COMPANY, "sync", LONG_AGO)
+    many_runs(store, 2_000)
     newest = run(store, at=NOW)
     threads = [threading.Thread(target=tidy, args=(store,)) for _ in range(2)]
     for thread in threads:

@@ -166,6 +166,17 @@ def test_private_key_of_many_lines_comes_whole_from_a_secret_file(
     assert "\n" in connections["salesforce"].private_key.get_secret_value()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["companies__mirai__hubspot__token", "companies"])
+def test_a_secret_file_that_cannot_be_read_is_told_with_its_folder_and_without_its_content(
+    tmp_path: Path, name: str,
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / name).write_bytes(b"very-secret" + (b"\xff" if name != "companies" else b""))
+    with pytest.raises(ConfigError, match=r"a file in .*secrets cannot be used") as caught:
+        load_config(write(tmp_path, 'secrets_dir = "secrets"\n' + REAL))
+    assert "very-secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("key", ["private_key", "refresh_token", "client_secret"])
 def test_no_secret_of_any_kind_may_stand_in_the_file(tmp_path: Path, key: str) -> None:
     found = problems(write(tmp_path, REAL.replace('domain = "mirai.my"', f'domain = "mirai.my"\n{key} = "s3cret"')))

@@ -141,10 +141,9 @@ class Client:
         return self._call(method, path, names, body=body, is_write=True, is_for_write=True)
 
     def close(self) -> None:
-        """Give connections back and end the limiters' threads."""
+        """Give connections back."""
         self._pool.clear()
         self._api.close()
-        self._buckets.close()
 
     def _call(
         self, method: str, path: str, names: Mapping[str, str], *, query: Mapping[str, str | int] | None = None,

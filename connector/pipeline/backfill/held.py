@@ -53,11 +53,11 @@ def hold_some(company: Company, lease: Lease, backfill: Backfill, after: str, se
     return ""
 
 
-def who_would_be(company: Company, backfill: Backfill) -> WouldBe:
-    """Return who is held by this backfill or one before it, and would be handed off; asks the store only."""
+def who_would_be(company: Company) -> WouldBe:
+    """Return who is held by the last backfill or one before it, and would be handed off; asks the store only."""
     found = WouldBe()
     best: list[tuple[float, int, Judged]] = []
-    for batch in _held_batches(company, backfill):
+    for batch in _held_batches(company):
         for judged in batch:
             found.count += 1
             entry = (judged.decision.score.total_points, -found.count, judged)
@@ -66,7 +66,7 @@ def who_would_be(company: Company, backfill: Backfill) -> WouldBe:
     return found
 
 
-def plan_held(company: Company, backfill: Backfill) -> Plan:
+def plan_held(company: Company) -> Plan:
     """Return every write that handing them off would make, as the CRMs stand now; stores nothing, writes nowhere.
 
     Whoever has a record that its CRM no longer shows, or in a CRM that cannot be asked, is left out, with a notice.
@@ -74,7 +74,7 @@ def plan_held(company: Company, backfill: Backfill) -> Plan:
     stopped: dict[str, str] = {}
     planned: list[Judged] = []
     left_count = 0
-    for batch in _held_batches(company, backfill):
+    for batch in _held_batches(company):
         judged = batch
         while True:
             judged = [one for one in judged if not any(c.key.crm in stopped for c in one.person.contacts)]
@@ -98,10 +98,10 @@ def plan_held(company: Company, backfill: Backfill) -> Plan:
     )
 
 
-def _held_batches(company: Company, backfill: Backfill) -> Iterator[list[Judged]]:
+def _held_batches(company: Company) -> Iterator[list[Judged]]:
     """Yield those of the held who would be handed off if nobody held them, batch by batch."""
     desk, after = open_desk(company), ""
-    while person_ids := company.store.read_held(company.name, backfill.started_at, BATCH, after=after):
+    while person_ids := company.store.read_held(company.name, BATCH, after=after):
         judged = look_at(company, person_ids, company.clock(), desk, heeds_backfill=False)
         yield [one for one in judged if one.decision.hands_off]
         after = person_ids[-1]

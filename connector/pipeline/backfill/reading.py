@@ -16,6 +16,7 @@ from connector.pipeline.drift import look, pause_missing, paused_fields, request
 from connector.pipeline.gather import gather
 from connector.pipeline.pages import keep_page
 from connector.pipeline.position import cursor_of, is_first_load, note_read
+from connector.pipeline.rhythm import note_news_of
 from connector.pipeline.understand import heed_mapping
 from connector.store import Backfill, BackfillStream, Lease, cursor_name
 
@@ -118,4 +119,5 @@ def _hand_to_runs(company: Company, lease: Lease, crm: str, request: StreamReque
     position = company.store.get_cursor(company.name, crm, cursor_name(stream))
     if position is not None and cursor_of(company, crm, request, name=cursor_name(stream)) is not None:
         company.store.save_page(lease, crm, stream, (), position, company.clock())
+    note_news_of(company, lease, crm, stream)    # what it brought last, no run will see as news
     note_read(company, lease, crm, request, paused_fields(company, crm, stream))

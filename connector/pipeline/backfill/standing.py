@@ -9,14 +9,15 @@ from typing import NamedTuple
 from connector.pipeline.company import Company
 from connector.pipeline.drift import requests_of
 from connector.pipeline.position import is_first_load
-from connector.store import HOLDS_SINCE, QUIET_BEFORE
+from connector.store import HOLDS_SINCE, QUIET_BEFORE, Lease
 
 
 class Standing(NamedTuple):
     """What a backfill keeps back.
 
     Attributes:
-        holds_since: Nobody is handed off for what happened before: the backfill under way began then. None without one.
+        holds_since: Nobody is handed off for what happened before: the backfill began then that is under way, or that
+            is over and by which, or by a mapping changed since, not everybody has been judged yet. None without one.
         quiet_before: What happened before sets nothing off: the last backfill that held began then. None without one.
     """
 
@@ -28,6 +29,12 @@ def read_standing(company: Company) -> Standing:
     """Return what the company's backfills keep back now."""
     facts = company.store.get_company_state(company.name)
     return Standing(_instant(facts, HOLDS_SINCE), _instant(facts, QUIET_BEFORE))
+
+
+def end_hold(company: Company, lease: Lease) -> None:
+    """Hold nobody any more for a backfill that is over: everybody is judged, and whom it held is remembered."""
+    if read_standing(company).holds_since is not None:
+        company.store.stop_holding(lease)
 
 
 def first_loads(company: Company) -> frozenset[tuple[str, str]]:

@@ -133,8 +133,9 @@ def cancel(company: Company, backfill: Backfill, tell: Tell, rhythm: Rhythm = US
     """End a backfill early, keeping what it read; whom it holds by then, and by what is read, stays held."""
     end = _End(company, BackfillReport(backfill), backfill, tell, Pace(company), rhythm)
     if backfill.holds:
-        end.hold_all()
-    end.move(BackfillState.CANCELLED)
+        end.hold_all(BackfillState.CANCELLED)
+    else:
+        end.move(BackfillState.CANCELLED)
     return read_again(company)
 
 
@@ -162,36 +163,45 @@ class _End:
         if backfill.is_open:
             if backfill.state is not BackfillState.JUDGING:
                 self.move(BackfillState.JUDGING)
-            self.hold_all()
-            self.move(BackfillState.DONE)
+            self.hold_all(BackfillState.DONE)
         self._report.unread = unread_streams(self._company)
         if self._report.unread:
             return
         self._say("people")
-        self._report.would_be = who_would_be(judging, backfill)
+        self._report.would_be = who_would_be(judging)
         if backfill.handoff is HandoffMode.PLAN:
-            self._report.plan = plan_held(judging, backfill)
+            self._report.plan = plan_held(judging)
 
-    def hold_all(self) -> None:
-        """Hold everybody who would be handed off by what the backfill brought, before it holds no more."""
+    def hold_all(self, end: BackfillState) -> None:
+        """Hold everybody who would be handed off by what the backfill brought, and end it there, holding no more.
+
+        Where nobody can be judged, for a stream was never read whole, it holds on until a run has judged everybody.
+        """
         company, after, is_understood = begin_judging(self._company), "", False
         while True:
             with self._turn() as lease:
                 if not is_understood:
                     understand(company, lease, no_progress)
                     is_understood = True
-                if unread_streams(company):
+                is_blind = bool(unread_streams(company))
+                if not is_blind:
+                    after = hold_some(company, lease, self._backfill, after, self._rhythm.part_seconds)
+                if not after:
+                    # In the same turn: what a run brings in between would be judged as if nothing had held.
+                    self._note_move(lease, end, holds_on=is_blind)
                     return
-                after = hold_some(company, lease, self._backfill, after, self._rhythm.part_seconds)
-            if not after:
-                return
             self._say("people")
             self._rhythm.sleep(self._rhythm.pause_seconds)
 
     def move(self, state: BackfillState) -> None:
         """Note how far it is."""
         with self._turn() as lease:
-            self._company.store.move_backfill(lease, self._backfill.number, state, self._company.clock())
+            self._note_move(lease, state)
+
+    def _note_move(self, lease: Lease, state: BackfillState, *, holds_on: bool = False) -> None:
+        self._company.store.move_backfill(
+            lease, self._backfill.number, state, self._company.clock(), holds_on=holds_on,
+        )
         log.info("backfill moved", company=self._company.name, number=self._backfill.number, state=state.value)
 
     def _hand_off(self, approve_over: int | None) -> None:

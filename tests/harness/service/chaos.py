@@ -57,6 +57,17 @@ class Crew:
             self.workers[self.workers.index(victim)] = self._start(*victim.command)
         return victim.host
 
+    def tend(self) -> str:
+        """Start those anew that ended by themselves, as a supervisor does; return who that was."""
+        gone = []
+        with self._lock:
+            for place, worker in enumerate(self.workers):
+                code = worker.process.poll()
+                if code is not None:
+                    gone.append(f"{worker.host} ended by itself with {code}")
+                    self.workers[place] = self._start(*worker.command)
+        return "; ".join(gone)
+
     def freeze(self, chance: random.Random) -> Worker:
         """Stop one at random, which keeps all it has in its hands."""
         with self._lock:

@@ -27,11 +27,15 @@ def score(days: list[float], points: float = ENOUGH) -> Score:
 
 def judge(
     days: list[float], state: PersonState | None = None, *, holds_since: float | None = None,
-    person: Person | None = None, points: float = ENOUGH,
+    person: Person | None = None, points: float = ENOUGH, cool_down_days: float = 0,
 ) -> Decision:
     since = None if holds_since is None else NOW + holds_since * DAY
+    mapping = mirai()
+    mapping = mapping.model_copy(update={
+        "definition": mapping.definition.model_copy(update={"cool_down_days": cool_down_days}),
+    })
     return decide(
-        person or person_of(hubspot()), score(days, points), state or PersonState(), mirai(), NOW, holds_since=since,
+        person or person_of(hubspot()), score(days, points), state or PersonState(), mapping, NOW, holds_since=since,
     )
 
 
@@ -69,6 +73,29 @@ def test_whom_something_else_stands_against_is_not_held() -> None:
     assert decision.obstacles == ("already_customer",)
     assert decision.held_at is None
     assert judge([], holds_since=-1).held_at is None
+
+
+def test_who_comes_back_by_what_was_before_the_backfill_is_held_in_the_next_cycle_too() -> None:
+    sent_back = PersonState(1, Stage.MQL, NOW - 30 * DAY, sent_back_at=NOW - 20 * DAY)
+    assert judge([-40, -5], sent_back).cycle == 2
+    assert judge([-40, -5], sent_back).hands_off
+    held = judge([-40, -5], sent_back, holds_since=-1)
+    assert (held.cycle, held.why_not, held.held_at) == (2, BACKFILLED, NOW - DAY)
+    # The backfill holds them before a run has opened the cycle for them.
+    by_backfill = replace(sent_back, held_at=NOW - DAY)
+    again = judge([-40, -5], by_backfill)
+    assert (again.cycle, again.why_not, again.held_at) == (2, BACKFILLED, NOW - DAY)
+    assert judge([-40, -5], next_state(by_backfill, again)).why_not == BACKFILLED
+    assert judge([-40, -5, -0.5], by_backfill).hands_off
+
+
+def test_whom_a_cool_down_alone_keeps_back_is_held_for_its_end_hands_nobody_off() -> None:
+    sent_back = PersonState(recycled_at=NOW - 10 * DAY)
+    cooling = judge([-2], sent_back, holds_since=-1, cool_down_days=20)
+    assert (cooling.obstacles, cooling.held_at) == (("cooling_down", BACKFILLED), NOW - DAY)
+    cooled = judge([-2], next_state(sent_back, cooling), cool_down_days=5)
+    assert cooled.obstacles == (BACKFILLED,)
+    assert judge([-2, -0.5], next_state(sent_back, cooling), cool_down_days=5).hands_off
 
 
 @given(st.lists(
