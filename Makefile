@@ -36,9 +36,11 @@ bench: setup     ## CPU of a first load and of scoring; docs/benchmarks.md names
 	$(BIN)/python benchmarks/pull.py
 	$(BIN)/python benchmarks/scoring.py
 
-harness: setup   ## kill runs at every line, play 500 random days (hours); docs/harness.md
+harness: setup   ## kill runs at every line, play 500 random days and a fleet under fire (hours); docs/harness.md
 	$(BIN)/python -m tests.harness.crash_points --workers 2
 	$(BIN)/python -m tests.harness.schedules --workers 2
+	$(BIN)/python -m tests.harness.service.trials
+	$(BIN)/python -m tests.harness.service.fleet
 
 lock:            ## write requirements.txt (and deploy/requirements.txt, to run only) anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

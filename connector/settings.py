@@ -274,7 +274,7 @@ def load_config(path: Path = DEFAULT_CONFIG) -> Config:
     """
     content = read_toml(
         path, what="configuration",
-        hint="Copy config.example.toml to config.toml, or name another file: mql --config FILE ...",
+        hint="Copy config.example.toml to config.toml, name another (mql --config FILE ...), or let this user read it.",
     )
     secrets_dir = content.get("secrets_dir")
     if secrets_dir is not None:

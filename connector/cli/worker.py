@@ -11,8 +11,8 @@ from connector.cli.logs import configure_logs
 from connector.errors import ConfigError
 from connector.service import distributed
 from connector.service.health import watch_over
+from connector.service.starting import require_usable
 from connector.settings import load_config
-from connector.wiring import check_config, check_notices
 
 
 def worker(
@@ -27,8 +27,7 @@ def worker(
             [f"{config.path}: store.url: workers share a PostgreSQL database, and this is SQLite"],
             hint="On one machine `mql serve` does all the work by itself; docs/service.md tells how to change over.",
         )
-    check_config(config)
-    check_notices(config)
     configure_logs(opening.log_level or "info", opening.log_format or "text")
+    require_usable(config)
     distributed.serve(config, turns_at_once=turns_at_once, attend=watch_over)
     return 0

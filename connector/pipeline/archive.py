@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Annotated, Any, BinaryIO, Literal
 
 import orjson
@@ -89,11 +90,23 @@ class Manifest(BaseModel):
 
 
 class ArchiveWriter:
-    """Writes tables one after the other, and the manifest at the end; memory stays flat."""
+    """Writes tables one after the other, and the manifest at the end; memory stays flat.
+
+    Inside of `with`: what is left when something is raised is no archive.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
         self._entries: dict[str, TableEntry] = {}
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._zip.fp = None      # else it would still write its list of parts, into a file that is deleted
 
     def write_table(
         self, name: str, columns: Sequence[str], rows: Iterator[list[Any]], number: str | None = None,

@@ -45,9 +45,8 @@ def export_state(store: Store, company: str, path: Path, at: datetime) -> Manife
         ArchiveError: The file cannot be written.
     """
     if not store.has_state(company):
-        raise ConfigError([f"the store has nothing of a company {company!r}"], hint="`mql status` lists those it has.")
-    with new_private_file(path) as file, store.open_state(company) as state:
-        writer = ArchiveWriter(file)
+        raise ConfigError([f"the store has nothing of a company {company!r}"], hint="`mql status` tells who has begun.")
+    with new_private_file(path) as file, store.open_state(company) as state, ArchiveWriter(file) as writer:
         for table, rows in state.tables:
             names = [column.name for column in columns_of(table)]
             writer.write_table(table.name, names, rows, number_column_of(table))

@@ -28,26 +28,27 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f".{path.name}.part")
     try:
         number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "w+b") as file:      # closing it writes, too
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ArchiveError(f"{path} is being written by another process", hint="wait until it ends") from None
+            try:
+                os.fchmod(number, 0o600)
+                file.truncate(0)
+                yield file
+                file.flush()
+                os.fsync(number)
+                part.rename(path)
+                _sync_folder(path.parent)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        raise _in_our_words(path, error) from error
-    with os.fdopen(number, "w+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArchiveError(f"{path} is being written by another process", hint="wait until it ends") from None
-        try:
-            os.fchmod(number, 0o600)
-            file.truncate(0)
-            yield file
-            file.flush()
-            os.fsync(number)
-            part.rename(path)
-            _sync_folder(path.parent)
-        except BaseException as error:
-            part.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise _in_our_words(path, error) from error
-            raise
+        raise ArchiveError(
+            f"{path} cannot be written ({error.strerror or type(error).__name__})",
+            hint="check this user's rights on the folder and the free space on its disk; nothing was left there",
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -57,10 +58,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def _in_our_words(path: Path, error: OSError) -> ArchiveError:
-    return ArchiveError(
-        f"{path} cannot be written ({error.strerror or type(error).__name__})",
-        hint="check this user's rights on the folder and the free space on its disk; nothing was left there",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -20,6 +21,9 @@ KEPT = timedelta(days=90)
 """So long runs that did nothing, and counts of calls, are kept. Our choice: nothing but people asks for them."""
 
 _FIRST_SECONDS, _EVERY_SECONDS = 600.0, 24 * 3600.0
+_LOG_SECONDS = 10.0
+"""So often it is looked whether SQLite's log is too long."""
+
 _PAUSE_SECONDS = 0.5
 """Between two portions: a store that was never tidied has a year's worth, and the turns go first."""
 
@@ -56,18 +60,23 @@ class Tidying:
 
 @contextmanager
 def keep_tidy(store: Store, stopping: Stopping, clock: Clock = system_clock) -> Iterator[None]:
-    """Tidy a few minutes after the start and then once a day, in a thread of its own, until the service is to stop."""
+    """Tidy a few minutes after the start and then once a day, in a thread of its own, until the service is to stop.
+
+    SQLite's log is looked after all the time.
+    """
     tidying = Tidying(store, clock)
 
     def work() -> None:
-        seconds = _FIRST_SECONDS
-        while not stopping.wait(seconds):
-            seconds = _EVERY_SECONDS
+        due_at = time.monotonic() + _FIRST_SECONDS
+        while not stopping.wait(_LOG_SECONDS):
             try:
-                tidying.tidy(stopping.wait)
+                store.cut_log()
+                if time.monotonic() >= due_at:
+                    due_at = time.monotonic() + _FIRST_SECONDS
+                    tidying.tidy(stopping.wait)
+                    due_at = time.monotonic() + _EVERY_SECONDS
             except StoreError as error:
                 log.warning("store not tidied", error=type(error).__name__)    # the turns tell of it in full
-                seconds = _FIRST_SECONDS
             except Exception:      # a bug of ours here must not end the service
                 log.exception("store not tidied")
 

@@ -11,6 +11,7 @@ the two.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -28,6 +29,9 @@ from connector.store.instants import Instant
 
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 """Ordered by code point on every database: pages go on after the last id, and ranges of ids end at one."""
+
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that counts rows of all companies: on SQLite only an INTEGER has 64 bits and is given by itself."""
 
 METADATA = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -51,7 +55,7 @@ def _count(name: str, default: int) -> Column[int]:
 
 runs = Table(
     "runs", METADATA,
-    Column("run_id", Integer, primary_key=True),
+    Column("run_id", _NUMBER, primary_key=True),
     _text("company"), _text("kind"), _text("status"),
     Column("counts", _TEXT),                                # JSON object; NULL while it runs
     Column("started_at", Instant, nullable=False),
@@ -282,7 +286,7 @@ decisions = Table(
     Column("points", Float, nullable=False),
     Column("decided_at", Instant, nullable=False),
     Column("deadline_at", Instant),
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("run_id", _NUMBER, ForeignKey("runs.run_id"), nullable=False),
     Column("event_at", Instant),                           # of the activity that made it; NULL: none did
     Index(None, "run_id"),
     sqlite_with_rowid=False,
@@ -303,13 +307,13 @@ outbox = Table(
     Column("not_before", Instant),                         # named by the CRM; a new run does not try sooner
     Column("remote_id", _TEXT, nullable=False, server_default=text("''")),
     Column("reason", _TEXT, nullable=False, server_default=text("''")),
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("run_id", _NUMBER, ForeignKey("runs.run_id"), nullable=False),
     Column("planned_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("told", _TEXT, nullable=False, server_default=text("''")),      # the CRM's own words
     Column("remedy", _TEXT, nullable=False, server_default=text("''")),
     Column("replacement", _TEXT),                           # a newer Change that waits until this one is answered
-    Column("replacement_run_id", Integer),
+    Column("replacement_run_id", _NUMBER),
     Column("written", _TEXT),                               # JSON: the fields last confirmed in the CRM
     Column("written_at", Instant),
     Index(None, "company", "state", "crm", "planned_at", "person_id", "priority"),
@@ -326,11 +330,11 @@ outbox = Table(
 # Proof of every write that was answered, one row an answer: rows are only added. `undo` restores from here.
 receipts = Table(
     "receipts", METADATA,
-    Column("receipt_id", Integer, primary_key=True, autoincrement=True),
+    Column("receipt_id", _NUMBER, primary_key=True, autoincrement=True),
     _text("company"), _text("crm"), _text("idempotency_key"), _text("kind"), _text("person_id"),
     Column("cycle", Integer, nullable=False),
     _text("record"),                                       # str(RecordKey) of what was written to, or about
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("run_id", _NUMBER, ForeignKey("runs.run_id"), nullable=False),
     _text("outcome"),
     Column("remote_id", _TEXT, nullable=False, server_default=text("''")),
     Column("reason", _TEXT, nullable=False, server_default=text("''")),
@@ -379,7 +383,7 @@ notices = Table(
     _count("attempts", 0),
     Column("next_attempt_at", Instant),
     Column("reason", _TEXT, nullable=False, server_default=text("''")),
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("run_id", _NUMBER, ForeignKey("runs.run_id"), nullable=False),
     Column("planned_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Index(None, "company", "state"),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import delete, exists, func, select
 
-from connector.store.database import Database
-from connector.store.schema import METADATA, backfill_calls, calls, outbox, runs
+from connector.store import sqlite
+from connector.store.database import Database, in_our_words
+from connector.store.portable import references
+from connector.store.schema import METADATA, backfill_calls, calls, runs
 
 _LOOKED_AT = 500
 """Runs of one transaction: on SQLite nobody else writes meanwhile, a few milliseconds."""
 
 _CALLS_OF = timedelta(days=1)
 
-# What waits to take a change's place names its run too, and has it as its own when it does.
-_REFERRING = [outbox.c.replacement_run_id, *(
-    column for table in METADATA.sorted_tables for column in table.columns if column.references(runs.c.run_id)
-)]
+_REFERRING = [
+    table.c[column] for table in METADATA.sorted_tables for column, to in references(table).items() if to == runs.name
+]
 
 
 class TidyingStore(Database):
@@ -64,3 +66,15 @@ class TidyingStore(Database):
                 connection.execute(delete(table).where(table.c.hour < min(oldest + _CALLS_OF, before)))
             dropped = True
         return dropped
+
+    def cut_log(self) -> None:
+        """Cut SQLite's write-ahead log where it has become longer than it should; whoever writes waits a moment."""
+        if self._writers is None:
+            return
+        try:
+            length = Path(f"{self._place}-wal").stat().st_size
+        except OSError:
+            return      # nobody has written yet
+        if length > sqlite.LOG_KEPT_BYTES:
+            with in_our_words(self._place), self._writers.turn(), self._engine.connect() as connection:
+                sqlite.cut_log(connection)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from connector.errors import StoreError
 from connector.store.sqlite_statistics import write_statistics
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every schema version this program knows, oldest first; the last one is what it works with."""
 
 _VERSION_TABLE = "alembic_version"

@@ -17,7 +17,7 @@ from connector.pipeline.backfill.order import Order, all_streams, find_since, fi
 from connector.pipeline.backfill.parts import Advance, Rhythm
 from connector.pipeline.backfill.share import estimate_streams
 from connector.pipeline.backfill.standing import read_standing
-from connector.pipeline.backfill.work import BackfillReport, begin, cancel, change_handoff, hold_backfill, work
+from connector.pipeline.backfill.work import BackfillReport, begin, cancel, hold_backfill, work
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import sync
@@ -143,49 +143,10 @@ def test_whoever_does_something_while_it_is_under_way_or_later_is_handed_off_by_
         assert names(report) == {OTHER}
     player.advance(1200)
     player.download_in_salesforce(player.records("salesforce", "Lead")[0]["Id"], "資料ダウンロード：事例集")
-    with open_mirai(later=timedelta(days=2)) as company:
-        player.advance(2 * 86_400)
-        assert sync(company).handed_off_count == 0, "known by its date only, which is the backfill's own"
-        assert why_not(company, OTHER) == "backfilled"
-    assert len(tasks(player)) == 1
-
-
-def test_a_plan_tells_every_write_and_handing_over_makes_them_once(player: Player, open_mirai: Open) -> None:
-    two_leads(player)
-    with open_mirai() as company:
-        report = fill(company, handoff=HandoffMode.PLAN)
-        assert report.plan is not None
-        kinds = sorted((c.crm, c.kind.value) for one in report.plan.judged for c in one.changes)
-        assert kinds == sorted((crm, kind) for crm in ("hubspot", "salesforce")
-                               for kind in ("stage", "score", "task", "note"))
-        assert report.plan.written_by == "mql backfill mirai --resume --handoff write"
-        assert tasks(player) == []
-        order = Order(handoff=HandoffMode.WRITE, resumes=True)
-        over = settle(company, order, company.store.read_backfill("mirai"))
-        assert over is not None
-        report = work(company, change_handoff(company, over, HandoffMode.WRITE, QUICK), silent, rhythm=QUICK)
-        assert report.run is not None
-        assert report.run.handed_off_count == 2
-        assert report.backfill.state is BackfillState.DONE
-        assert len(tasks(player)) == 2
-        assert sync(company).handed_off_count == 0
-        with pytest.raises(ConfigError, match="is over, and so are its handoffs"):
-            settle(company, order, company.store.read_backfill("mirai"))
+    with open_mirai(later=timedelta(minutes=25)) as company:
+        run = sync(company)
+        assert [(j.person.emails[0], j.decision.cycle) for j in run.handed_off] == [(OTHER, 1)]
     assert len(tasks(player)) == 2
-
-
-def test_with_write_it_ends_as_a_run_does_and_waits_for_approval_like_one(player: Player, open_mirai: Open) -> None:
-    two_leads(player)
-    with open_mirai() as company:
-        order = Order(handoff=HandoffMode.WRITE)
-        backfill = begin(company, order, estimate_streams(company, all_streams(company), None), QUICK)
-        report = work(company, backfill, silent, approve_over=3, rhythm=QUICK)
-        assert report.run is not None
-        assert report.run.held is not None
-        assert tasks(player) == []
-        assert sync(company, approve_over=100).problems == []
-        assert len(tasks(player)) == 2
-        assert sync(company).handed_off_count == 0
 
 
 def test_since_a_day_only_what_changed_or_happened_then_is_read(player: Player, open_mirai: Open) -> None:
@@ -284,7 +245,9 @@ def test_waiting_for_calls_goes_on_by_itself(player: Player, open_mirai: Open) -
         assert any("goes on after" in line for line in waits)
 
 
-def test_one_backfill_at_a_time_and_another_one_is_told_how_to_go_on(player: Player, open_mirai: Open) -> None:
+def test_one_at_a_time_another_one_is_told_how_to_go_on_and_with_write_it_ends_as_a_run_does(
+    player: Player, open_mirai: Open,
+) -> None:
     two_leads(player)
     with open_mirai() as company, open_mirai() as other:
         costs = estimate_streams(company, all_streams(company), None)
@@ -299,13 +262,16 @@ def test_one_backfill_at_a_time_and_another_one_is_told_how_to_go_on(player: Pla
                 settle(other, different, begun)
         assert cancel(company, begun, silent, QUICK).state is BackfillState.CANCELLED
         assert settle(other, Order(), company.store.read_backfill("mirai")) is None
-        run = sync(company)
-        assert (run.unread, run.handed_off_count) == ([], 0), "the runs read what it had left to them"
-        over = settle(company, Order(handoff=HandoffMode.WRITE, resumes=True), company.store.read_backfill("mirai"))
-        assert over is not None
-        report = work(company, change_handoff(company, over, HandoffMode.WRITE, QUICK), silent, rhythm=QUICK)
+        assert read_standing(company).holds_since == begun.started_at, "nobody could be judged yet"
+        writing = begin(company, Order(handoff=HandoffMode.WRITE), costs, QUICK)
+        assert read_standing(company).holds_since is None
+        report = work(company, writing, silent, approve_over=3, rhythm=QUICK)
         assert report.run is not None
-        assert report.run.handed_off_count == 2
+        assert report.run.held is not None, "it waits for approval like a run"
+        assert tasks(player) == []
+        assert sync(company, approve_over=100).problems == []
+        assert len(tasks(player)) == 2
+        assert sync(company).handed_off_count == 0
 
 
 def test_cancelling_holds_whom_it_has_brought_and_leaves_the_rest_to_the_runs(player: Player, open_mirai: Open) -> None:

@@ -103,27 +103,39 @@ def test_kill_9_while_it_reads_and_while_it_hands_off_and_the_same_command_goes_
     assert {stage for stage, _ in made["contacts"].values()} == {"marketingqualifiedlead"}
 
 
-def test_the_estimate_comes_first_and_the_report_says_how_to_go_on(player: Player, ask: Asking) -> None:
+def test_the_estimate_comes_first_a_plan_tells_every_write_and_write_makes_them_once(
+    player: Player, ask: Asking,
+) -> None:
+    player.contact("aya@minato.example")
+    player.download_in_hubspot("aya@minato.example")
     player.download_in_salesforce(player.lead("ken@asahi.example"))
     code, printed = ask("backfill", "mirai")
     assert code == 0
     assert "mirai salesforce: about " in printed
     assert "leads (first time)" in printed
-    assert "1 would become MQL by it, and are held: nothing was written" in printed
+    assert "2 would become MQL by it, and are held: nothing was written" in printed
     assert "mql backfill mirai --resume --handoff plan" in printed
     code, told = ask("explain", "mirai", "ken@asahi.example")
     assert "a backfill holds them: all that makes them an MQL was before it began" in told
     code, plan = ask("backfill", "mirai", "--resume", "--handoff", "plan", "--json")
     assert (code, plan["state"], plan["handoff"], plan["is_open"]) == (0, "done", "plan", False)
-    assert {change["kind"] for change in plan["plan"]["changes"]} == {"stage", "score", "task", "note"}
-    assert plan["would_be_mql_count"] == 1
+    assert sorted((change["crm"], change["kind"]) for change in plan["plan"]["changes"]) == sorted(
+        (crm, kind) for crm in player.urls for kind in ("stage", "score", "task", "note")
+    )
+    assert plan["would_be_mql_count"] == 2
+    assert end_state(player)["hubspot_tasks"] == end_state(player)["salesforce_tasks"] == {}
     code, page = ask("backfill", "mirai", "--resume", "--html")
     assert page.count("<html") == 1
+    code, printed = ask("backfill", "mirai", "--resume")
+    assert "`mql backfill mirai --resume --handoff write` writes them" in " ".join(printed.split())
     code, written = ask("backfill", "mirai", "--resume", "--handoff", "write", "--json")
-    assert (code, written["run"]["handed_off_count"]) == (0, 1)
+    assert (code, written["run"]["handed_off_count"]) == (0, 2)
     code, printed = ask("backfill", "mirai", "--resume")
     assert code == 2
-    assert "is over, and so are its handoffs" in printed
+    assert "is over, and whom it held is decided" in printed
+    code, run_again = ask("sync", "mirai", "--json")
+    assert (code, run_again["handed_off_count"]) == (0, 0)
+    assert [sum(end_state(player)[f"{crm}_tasks"].values()) for crm in player.urls] == [1, 1]
 
 
 def test_who_may_not_begin_now_is_told_why_and_what_to_do(player: Player, ask: Asking, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -196,17 +197,18 @@ def test_a_company_of_which_nothing_is_kept_is_not_exported(store: Store, tmp_pa
     assert not (tmp_path / "x.zip").exists()
 
 
-def test_a_full_disk_leaves_no_file(exported: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = exported.with_name("full.zip")
-
-    def full(_number: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ArchiveError, match="No space left on device"):
-        export_state(store, COMPANY, path, NOW)
-    assert not path.exists()
-    assert list(exported.parent.glob(".*.part")) == []
+@pytest.mark.filterwarnings("error")
+def test_a_disk_that_takes_no_more_leaves_no_file_and_says_so_in_one_line(good: Path, tmp_path: Path) -> None:
+    path, limits = tmp_path / "full.zip", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with another_store(good.parent / "mql.db") as store:
+        assert store.has_state(COMPANY)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+        try:
+            with pytest.raises(ArchiveError, match="cannot be written"):
+                export_state(store, COMPANY, path, NOW)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_export_left_is_written_over_and_two_at_once_are_refused(tmp_path: Path) -> None:
@@ -277,7 +279,7 @@ HOSTILE: dict[str, tuple[Callable[[Any, dict[str, bytes]], None], str]] = {
         damaged_row("cursors", ["acme", "hubspot", "contacts", "c", 1]), "line 1: it is not a list of 4 values",
     ),
     "a text for an instant": (damaged_row("cursors", [AS, AS, AS, "2026"]), "line 1: saved_at holds no value"),
-    "a number beyond the column": (damaged_row("runs", [2**31, AS, AS, AS, AS, AS]), "run_id holds no value"),
+    "a number beyond the column": (damaged_row("runs", [2**63, AS, AS, AS, AS, AS]), "run_id holds no value"),
     "true for a number": (damaged_row("cursors", [AS, AS, AS, True]), "saved_at holds no value of its kind"),
     "no row at all": (damaged_row("cursors", {"crm": 1}), "it is not a list"),
     "NULL where there must be something": (damaged_row("cursors", [AS, AS, None, AS]), "cursor holds no value"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from store_samples import COMPANY, NOW, decision, key, later, raw
 
 from connector.core.lifecycle import PersonState
@@ -113,6 +116,49 @@ def test_a_page_that_is_older_than_what_is_stored_changes_nothing_where_that_may
     assert save([*page(4, a="old", c="old"), *page(5, b="same age"), *page(1, d="first")]) == (1, 1, 0)
     stored = {r.key.remote_id: r.payload["lastname"] for r in store.read_stream(COMPANY, "hubspot", "contacts")}
     assert stored == {"a": "new", "b": "same age", "d": "first"}
+
+
+_numbers = count()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(
+    st.tuples(st.sampled_from(["change", "delete", "sync", "ask", "fill"]), st.sampled_from("ab")), max_size=24,
+))
+def test_pages_of_runs_and_of_a_backfill_in_any_order_leave_the_newest_that_was_told(
+    store: Store, steps: list[tuple[str, str]],
+) -> None:
+    company = f"c{next(_numbers)}"
+    lease = store.acquire_lease(company, "run-1", NOW, 60)
+    now = dict.fromkeys("ab", (0, True))             # the hour of a record's last change in the CRM, and if it is there
+    asked: list[tuple[str, int]] = []                # what a bulk job gave the backfill, to be stored later
+    told = dict.fromkeys("ab", (-1, False))          # the newest that the store was told
+
+    def page(one: str, hour: int) -> list[RawRecord]:
+        return [RawRecord("contacts", one, later(hours=hour), {"lastname": f"{one}{hour}"})]
+
+    for hour, (step, one) in enumerate(steps, 1):
+        at, is_there = now[one]
+        if step in ("change", "delete"):
+            now[one] = hour, step == "change"        # a change of who was deleted brings them back
+        elif step == "ask" and is_there:
+            asked.append((one, at))
+        elif step == "sync" and is_there:
+            store.save_page(lease, "hubspot", "contacts", page(one, at), "c", NOW)
+            told[one] = at, True
+        elif step == "sync":
+            removal = Removal("contacts", one, RemovalKind.DELETED, later(hours=at))
+            store.save_removals(lease, "hubspot", [removal], NOW)
+            told[one] = max(told[one], (at, False)) if told[one][0] >= 0 else told[one]
+        elif step == "fill" and asked:
+            one, at = asked.pop(0)
+            store.save_page(
+                lease, "hubspot", "contacts", page(one, at), "c", NOW, keeps_newer=True,
+                cursor_name=cursor_name("contacts"),
+            )
+            told[one] = max(told[one], (at, True))
+    stored = {r.key.remote_id: r.payload["lastname"] for r in store.read_stream(company, "hubspot", "contacts")}
+    assert stored == {one: f"{one}{at}" for one, (at, is_there) in told.items() if is_there}
 
 
 def test_the_held_are_remembered_until_they_are_let_go(store: Store, lease: Lease, run_id: int) -> None:

@@ -12,6 +12,7 @@ from store_samples import COMPANY, NOW, change, decision
 from connector.core.notices import CHANNEL
 from connector.records import ChangeKind, Notice, Outcome, Receipt, Recipient
 from connector.service.tidying import KEPT, Tidying
+from connector.store import open_store, sqlite
 from connector.store.bulk import insert_rows
 from connector.store.instants import to_micros
 from connector.store.notices import insert_notices
@@ -165,3 +166,20 @@ def test_two_may_tidy_at_once(store):
     for thread in threads:
         thread.join()
     assert runs_of(store) == [newest]
+
+
+def test_sqlite_s_log_is_cut_when_it_is_long_and_whoever_still_reads_is_let_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "LOG_KEPT_BYTES", 1)
+    log = tmp_path / "mql.db-wal"
+    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+        many_runs(store, 10)
+        with store._reading() as reader:
+            assert reader.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 10
+            many_runs(store, 10)
+            store.cut_log()
+            assert log.stat().st_size > 0
+            assert reader.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 10
+        store.cut_log()
+        assert log.stat().st_size == 0
+        many_runs(store, 10)
+        assert len(runs_of(store)) == 30

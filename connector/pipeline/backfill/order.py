@@ -100,8 +100,11 @@ def settle(company: Company, order: Order, last: Backfill | None) -> Backfill | 
             [f"{company.name} has no backfill to resume"], hint=f"`mql backfill {company.name}` begins one.",
         )
     if last.handoff is HandoffMode.WRITE:
-        raise ConfigError([f"{describe(company, last)} is over, and so are its handoffs"],
-                          hint=f"`mql backfill {company.name}` begins another.")
+        raise ConfigError(
+            [f"{describe(company, last)} is over, and whom it held is decided"],
+            hint=f"`mql plan {company.name}` shows what still waits to be written; "
+                 f"`mql backfill {company.name}` begins another.",
+        )
     if last.state is BackfillState.CANCELLED and order.handoff is not HandoffMode.WRITE:
         raise ConfigError(
             [f"{describe(company, last)} was cancelled"],

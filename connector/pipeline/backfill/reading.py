@@ -12,6 +12,7 @@ from connector.errors import FieldsMissingError
 from connector.logs import bound
 from connector.pipeline.backfill.share import begin_stream
 from connector.pipeline.company import Company
+from connector.pipeline.definitions import put_in_place
 from connector.pipeline.drift import look, pause_missing, paused_fields, requests_of
 from connector.pipeline.gather import gather
 from connector.pipeline.pages import keep_page
@@ -52,6 +53,7 @@ def read_part(
     """
     crm, stream = one.crm, one.stream
     with bound(crm=crm):
+        company = put_in_place(company)    # another definition may have been published since the backfill was opened
         heed_mapping(company, lease)
         request = _request(company, lease, crm, stream)
         if request is None:

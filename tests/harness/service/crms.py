@@ -1,9 +1,10 @@
-"""One harbour: both CRMs in a process of their own, which also writes down who wrote what for whom.
+"""Harbours in a process of their own: each has both CRMs, and writes down who wrote what for whom.
 
-    python -m tests.harness.service.crms LOG
+    python -m tests.harness.service.crms LOG...
 
-Prints its addresses by CRM as one line of JSON, and serves until its standard input ends. LOG gets a line for each
-write that was carried out: the account, the run that asked for it (workers say so in a header), when, and the path.
+Serves a harbour for each LOG until its standard input ends, and prints their addresses by CRM as one line of JSON. LOG
+gets a line for each write that was carried out: the account, the run that asked for it (workers say so in a header),
+when, and the path.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -26,11 +27,11 @@ RUN_HEADER = "X-Harness-Run"
 
 
 @contextmanager
-def harbour(log: Path) -> Iterator[dict[str, str]]:
-    """Serve both CRMs; give their addresses."""
+def harbours(*logs: Path) -> Iterator[list[dict[str, str]]]:
+    """Serve one for each log; give their addresses."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.harness.service.crms", str(log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "tests.harness.service.crms", *map(str, logs)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
     )
     assert process.stdout is not None
     assert process.stdin is not None
@@ -57,15 +58,18 @@ def _write_down(app: SandboxApp, log: IO[str]) -> None:
     app.respond = responding      # type: ignore[method-assign]
 
 
-def _serve(log: Path) -> None:
+def _serve(logs: Sequence[Path]) -> None:
     with ExitStack() as stack:
-        file = stack.enter_context(log.open("a", encoding="utf-8", buffering=1))
-        pair = stack.enter_context(SandboxPair(load=[]))
-        for server in pair.servers.values():
-            _write_down(server.app, file)
-        print(json.dumps(pair.urls), flush=True)
+        urls = []
+        for log in logs:
+            file = stack.enter_context(log.open("a", encoding="utf-8", buffering=1))
+            pair = stack.enter_context(SandboxPair(load=[]))
+            for server in pair.servers.values():
+                _write_down(server.app, file)
+            urls.append(pair.urls)
+        print(json.dumps(urls), flush=True)
         sys.stdin.read()      # until whoever started us goes
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve([Path(log) for log in sys.argv[1:]])

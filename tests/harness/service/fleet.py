@@ -28,7 +28,7 @@ import requests
 
 from tests.harness.service import judge
 from tests.harness.service.chaos import Agenda, Crew
-from tests.harness.service.crms import harbour
+from tests.harness.service.crms import harbours
 from tests.harness.service.town import Event, Made, found, write_config
 from tests.own_postgres import OwnPostgres
 
@@ -53,11 +53,10 @@ class Fleet:
         self.logs = [folder / "calm.log", folder / "troubled.log"]
         for log in self.logs:
             log.touch()
-        harbours = [stack.enter_context(harbour(log)) for log in self.logs]
-        self.troubled_urls = harbours[1]
+        calm_urls, self.troubled_urls = stack.enter_context(harbours(*self.logs))
         troubled = max(1, round(options.companies * _TROUBLED_SHARE))
         names = [f"fleet{number:03}" for number in range(options.companies)]
-        its = [harbours[number < troubled] for number in range(options.companies)]
+        its = [self.troubled_urls] * troubled + [calm_urls] * (options.companies - troubled)
         self.companies = found(names, its, options.people)
         self.touched = set(names[:troubled]) | {names[-1]}
         self.revoked = self.companies[-1]

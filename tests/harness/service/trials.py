@@ -29,13 +29,14 @@ import requests
 from tests.acceptance.conftest import ROOT
 from tests.harness.service import judge
 from tests.harness.service.chaos import Worker
-from tests.harness.service.crms import harbour
+from tests.harness.service.crms import harbours
 from tests.harness.service.town import Company, Event, found, write_config
 from tests.harness.service.worker import Clock
 from tests.own_postgres import OwnPostgres
 
 _SECONDS = 90.0
 _EVERY_MINUTES = 0.1
+_LOG_ROOM = 20_000
 
 
 class Trial:
@@ -52,7 +53,7 @@ class Trial:
         self.store = self.folder / "mql.db"
         self._log, self._stack, self._patience = self.folder / "writes.log", stack, patience
         self._log.touch()
-        self.urls = stack.enter_context(harbour(self._log))
+        self.urls = stack.enter_context(harbours(self._log))[0]
         names = [f"trial{number}" for number in range(companies)]
         self.companies: list[Company] = found(names, [self.urls] * companies, people)
         self.config = write_config(
@@ -140,8 +141,9 @@ def disk_full(stack: ExitStack, patience: float) -> list[str]:
     trial = Trial(stack, patience)
     service = trial.start()
     wrong = wait_for(lambda: said(service, "turn ended"), "the first turn")
-    # No file of this process may grow any more: what the kernel answers then is not ENOSPC but as final.
-    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    # No file of this process may grow beyond what its log needs: the kernel's answer is not ENOSPC, but as final.
+    most = service.log.stat().st_size + _LOG_ROOM
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
     trial.download("hubspot", "salesforce")
     wrong += wait_for(lambda: said(service, "store fails"), "that the store fails")
     time.sleep(7)
