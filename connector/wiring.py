@@ -22,7 +22,7 @@ from connector.notices import Notifier
 from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
 from connector.pipeline.definitions import put_in_place
-from connector.settings import ENVIRONMENT_PREFIX, Config
+from connector.settings import ENVIRONMENT_PREFIX, Config, ScheduleSettings
 from connector.store import Store, open_store
 
 Clock = Callable[[], datetime]
@@ -215,7 +215,9 @@ def _is_loopback(address: str) -> bool:
 
 
 def _unknown_section(crm: str) -> str:
-    close = difflib.get_close_matches(crm, [*adapters.names(), "mapping"], n=1)
+    if crm in ScheduleSettings.model_fields:
+        return "belongs into the company's section [companies.NAME.schedule]; its heading is missing above it"
+    close = difflib.get_close_matches(crm, [*adapters.names(), "mapping", "schedule", "notices"], n=1)
     if close:
         return f"unknown key; did you mean `{close[0]}`?"
     return f"no such CRM; there is {', '.join(adapters.names())}"

@@ -61,7 +61,7 @@ def decide(
     not before MQL, by the CRMs or by what sales did (`already_mql`, `already_with_sales`, `already_customer`,
     `already_lost`); a handoff in this cycle (`handed_off`); `held_back` by a person; `cooling_down` after they were
     sent back and `missing` required attributes, unless a person decided that they are an MQL; and `no_record` that the
-    mapping lets us write to. Whom nothing of these stands against, or only a cool-down that ends by itself, may still be
+    mapping lets us write to. Whom nothing of these stands against, or a cool-down alone, may still be
     `backfilled`: while a backfill holds, nobody is handed off for what happened before it began, and whom it held
     waits until they do something since that earns points. What is known only by its date counts from that day's
     midnight. A person in the CRM may hand them off all the same.

@@ -101,7 +101,7 @@ def _status(health: CompanyHealth, now: datetime, *, is_on: bool) -> CompanyStat
     waiting = sum(count for state, count in counts if state in WAITING)
     freshness = health.freshness
     return CompanyStatus(
-        health.company, state, since, row.trouble if row is not None and state is not State.OFF else "",
+        health.company, state, since, _trouble(health, state),
         ZoneInfo(next((one.time_zone for one in freshness.values()), "UTC")),
         None if run is None else run.finished_at or run.started_at, health.progressed_at,
         None if row is None or not is_on else row.due_at, _oldest(health, now),
@@ -121,24 +121,36 @@ def _state(health: CompanyHealth, now: datetime, *, is_on: bool) -> tuple[State,
     if row is not None and row.alarmed_at is not None:
         return State.STALLED, health.progressed_at or row.alarmed_at
     # Somebody's run by hand tells more than the service's turn before it.
-    ended = "" if row is None else row.outcome
-    if run is not None and run.finished_at is not None and (
-        row is None or row.ended_at is None or run.finished_at > row.ended_at
-    ):
-        ended = run.status
+    ended = run.status if run is not None and _is_by_hand(health) else "" if row is None else row.outcome
     if ended == "failed":
-        return State.FAILING, None if run is None else run.finished_at
+        return State.FAILING, health.progressed_at
     if health.held_since is not None:
         began_at = None if row is None else row.started_at
         is_turn = began_at is not None and (row is None or row.ended_at is None or began_at > row.ended_at)
         return State.RUNNING, began_at if is_turn else health.held_since
     if ended in (State.PROBLEMS, "held"):
         return State.PROBLEMS if ended == State.PROBLEMS else State.HELD, None
-    if row is None and run is None:
-        return State.NEW, None
     if row is not None and row.due_at <= now:
         return State.WAITING, row.due_at
+    if run is None:
+        return State.NEW, None
     return State.FRESH, None
+
+
+def _trouble(health: CompanyHealth, state: State) -> str:
+    """Return what the service's last turn told to be wrong, unless a run of somebody's own has got over it since."""
+    row, run = health.schedule, health.last_run
+    if row is None or state is State.OFF or (run is not None and run.status == "done" and _is_by_hand(health)):
+        return ""
+    return row.trouble
+
+
+def _is_by_hand(health: CompanyHealth) -> bool:
+    """Tell whether the last run that ended was somebody's own, after the service's last turn."""
+    row, run = health.schedule, health.last_run
+    if run is None or run.finished_at is None:
+        return False
+    return row is None or row.ended_at is None or run.finished_at > row.ended_at
 
 
 def _oldest(health: CompanyHealth, now: datetime) -> OldestStream | None:

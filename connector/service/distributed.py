@@ -89,7 +89,8 @@ class DistributedService:
             try:
                 self._watch()
                 if is_lost:
-                    log.warning("store works again")
+                    self._roster.store_trouble = ""
+                    log.info("store works again")
                 is_lost = False
                 work_on_jobs(url, work)
             except OutdatedError:
@@ -98,7 +99,8 @@ class DistributedService:
                 if was_forgotten(error):
                     log.warning("taken for dead while it was asleep: it begins anew")
                 elif not is_lost:
-                    log.error("store fails: trying again every few seconds", trouble=self._trouble(error))
+                    self._roster.store_trouble = self._trouble(error)
+                    log.error("store fails: trying again every few seconds", trouble=self._roster.store_trouble)
                 is_lost = is_lost or not was_forgotten(error)
                 self._stopping.wait(_STORE_PAUSE_SECONDS)
             except Exception:      # a bug around the turns must not end the service for all companies

@@ -74,8 +74,8 @@ class Health:
         return _line(HTTPStatus.OK, "ok")
 
     def _readiness(self) -> Answer:
-        if self._roster.config_trouble:
-            return _line(HTTPStatus.SERVICE_UNAVAILABLE, self._roster.config_trouble)
+        if trouble := self._roster.config_trouble or self._roster.store_trouble:
+            return _line(HTTPStatus.SERVICE_UNAVAILABLE, trouble)
         try:
             state = self._store.schema_state()
         except StoreError as error:

@@ -152,9 +152,11 @@ class LocalService:
             (self._failing.add if trouble else self._failing.discard)(who)
             is_down = bool(self._failing)
         if is_down and not was_down:
+            self._roster.store_trouble = trouble
             log.error("store fails: trying again every few seconds", trouble=trouble)
         elif was_down and not is_down:
-            log.warning("store works again")
+            self._roster.store_trouble = ""
+            log.info("store works again")
 
 
 def serve(

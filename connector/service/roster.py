@@ -44,6 +44,8 @@ class Roster:
         self._zones: dict[str, str] = {}
         self._looked_at = self._tended_at = -_TEND_SECONDS
         self._config_trouble = ""
+        self.store_trouble = ""
+        """Why turns cannot be stored at the moment, as whoever gives them notes it; empty when they can."""
 
     @property
     def config(self) -> Config:

@@ -28,8 +28,8 @@ def require_usable(config: Config) -> None:
             wrong[name] = error
     if len(wrong) == len(config.settings.companies):
         check_config(config)
-    for name, error in wrong.items():
-        log.error("company cannot be served until this is mended", company=name, trouble=trouble_of(error))
+    for name, problems in wrong.items():
+        log.error("company cannot be served until this is mended", company=name, trouble=trouble_of(problems))
     try:
         check_notices(config)
     except ConfigError as error:
