@@ -59,6 +59,8 @@ def backfill(
     """
     if approve_over is not None and approve_over < 0:
         raise ConfigError([f"--approve-over: a number from 0 up, not {approve_over}"])
+    if html and not resume and handoff != "plan":
+        raise ConfigError(["--html: the page shows a plan; add --handoff plan"])
     with open_company(company) as opened, hold_backfill(opened):
         if cancel:
             return _cancel(opened, json=json)
