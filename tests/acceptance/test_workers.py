@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -335,6 +336,7 @@ def test_a_user_who_may_not_make_the_engine_s_schema_is_told_what_an_administrat
 def test_the_database_may_go_and_come_back_and_that_is_told_once_each(
     pair: SandboxPair, tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "connector.service")
     one_lead(pair, "outage")
     with OwnPostgres() as server:
         config = load_config(write_config(tmp_path, due_now(server.url, "outage"), pair, "outage"))
@@ -352,7 +354,9 @@ def test_the_database_may_go_and_come_back_and_that_is_told_once_each(
             wait_for(lambda: outcome_of(server.url, "outage") == "done")
             stopping.ask()
             working.result(timeout=30)
-    lines = [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
+    lines = [
+        r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR") or "store" in r.getMessage()
+    ]
     assert [line for line in lines if "store fails" in line][1:] == []
     assert [line for line in lines if "store works again" in line][1:] == []
     assert "cannot be reached" in lines[0] or "shutting down" in lines[0]

@@ -707,7 +707,7 @@ def test_no_token_and_no_address_reaches_the_log(account: Account, caplog: pytes
         Shelf().pull(account.adapter(token="pat-wrong"), "contacts", "email")
 
     text = caplog.text
-    assert "retry attempt=1" in text
+    assert "retry crm=hubspot attempt=1" in text
     assert TOKEN not in text
     assert "pat-wrong" not in text
     assert "@example.co.jp" not in text

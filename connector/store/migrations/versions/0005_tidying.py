@@ -1,4 +1,4 @@
-"""What refers to a run is found by the run's number: a run that nothing refers to can be taken out.
+"""What refers to a run is found by the run's number: a run that nothing refers to may be deleted.
 
 Revision ID: 0005
 Revises: 0004
