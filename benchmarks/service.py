@@ -1,10 +1,11 @@
 """What many machines cost and bring: the engine's share of the CPU, and the work done by one worker and by three.
 
-    python benchmarks/service.py engine [--server URL] [--companies 10] [--rounds 4]
+    python benchmarks/service.py engine [--server URL] [--companies 40] [--rounds 4] [--turns-at-once 4]
     python benchmarks/service.py scaling [--server URL] [--companies 15] [--workers 1 3] [--latency 0.05]
 
-`engine`: the same turns (a run each, of companies that hardly changed) are taken in a loop by one process, and by one
-`mql worker` that is handed them; CPU of each process alone, without its start. `scaling`: so many first loads by one
+`engine`: the same turns (a run each, of companies that hardly changed) are taken by the threads of one process that
+are given them at once, and by one `mql worker` with as many that is handed them; CPU of each process alone, without
+its start. `scaling`: so many first loads by one
 worker process and by several, each taking one turn at a time, against CRMs that answer after so long.
 
 The store is on PostgreSQL: in a database made for it on the server that `--server` names, else on a throwaway server,
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -53,7 +55,7 @@ class EngineCost(NamedTuple):
     """CPU seconds per turn of the process that took it, the median of its rounds.
 
     Attributes:
-        direct: In a loop.
+        direct: By threads that are given all turns at once.
         worker: By `mql worker`, with all that it does between two turns and while it waits for the next.
         idle: CPU seconds per second of a worker with nothing to do.
         connections: So many the worker had to the database at the end.
@@ -73,6 +75,7 @@ def main() -> None:
     parser.add_argument("--companies", type=int)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--turns-at-once", type=int, default=4)
     parser.add_argument("--latency", type=float, default=0.05)
     given = parser.parse_args()
     session = Session()
@@ -80,7 +83,7 @@ def main() -> None:
         server = Postgres(session.directory, given.server)
         with sandbox(CONTACTS) as urls:
             if given.what == "engine":
-                tell_engine(measure_engine(server, urls, given.companies or 10, given.rounds))
+                tell_engine(measure_engine(server, urls, given.companies or 40, given.rounds, given.turns_at_once))
             else:
                 tell_scaling({
                     count: measure_workers(server, urls, given.companies or 15, count, given.latency)
@@ -90,13 +93,15 @@ def main() -> None:
         session.close()
 
 
-def measure_engine(server: Postgres, urls: Mapping[str, str], companies: int, rounds: int) -> EngineCost:
+def measure_engine(
+    server: Postgres, urls: Mapping[str, str], companies: int, rounds: int, turns_at_once: int,
+) -> EngineCost:
     """Take the same turns both ways, by turns."""
     accounts = seed(urls, "engine", companies)
     with database(server) as url, tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), url, urls, accounts)
-        take_in_a_process(config, 2)      # the first loads, and what is still new after them
-        with worker(config) as process:
+        take_in_a_process(config, 2, turns_at_once)      # the first loads, and what is still new after them
+        with worker(config, turns_at_once) as process:
             wait_for_workers(url, 1)
             take_by_worker(url, process)
             idle_from = cpu_seconds(process)
@@ -104,7 +109,7 @@ def measure_engine(server: Postgres, urls: Mapping[str, str], companies: int, ro
             idle = (cpu_seconds(process) - idle_from) / _IDLE_SECONDS
             direct, by_worker = [], []
             for _ in range(_ALTERNATIONS):
-                direct += take_in_a_process(config, rounds)
+                direct += take_in_a_process(config, rounds, turns_at_once)
                 by_worker += [take_by_worker(url, process) / companies for _ in range(rounds)]
             with psycopg.connect(url) as connection:
                 connections = ask(
@@ -128,7 +133,7 @@ def measure_workers(
         with ExitStack() as running:
             for address in urls.values():
                 running.callback(requests.delete, f"{address}/_sandbox/faults", timeout=60)
-            processes = [running.enter_context(worker(config)) for _ in range(workers)]
+            processes = [running.enter_context(worker(config, 1)) for _ in range(workers)]
             wait_for_workers(url, workers)
             take_by_worker(url, *processes)
         with psycopg.connect(url) as connection:
@@ -139,7 +144,7 @@ def measure_workers(
 
 def tell_engine(cost: EngineCost) -> None:
     """Print what the engine costs."""
-    print(f"a turn in a loop: {cost.direct * 1e3:.1f} ms of CPU; by a worker: {cost.worker * 1e3:.1f} ms, "
+    print(f"a turn given: {cost.direct * 1e3:.1f} ms of CPU; by a worker: {cost.worker * 1e3:.1f} ms, "
           f"{cost.worker / cost.direct - 1:+.1%}; a worker with nothing to do: {cost.idle:.2%} of a core; "
           f"{cost.connections} connections")
 
@@ -193,37 +198,37 @@ def database(server: Postgres) -> Iterator[str]:
         server.drop(url)
 
 
-def take_in_a_process(config: Path, rounds: int) -> list[float]:
-    """Take every company's turn so often in a loop, in a new process; CPU seconds per turn of each round."""
+def take_in_a_process(config: Path, rounds: int, turns_at_once: int) -> list[float]:
+    """Take every company's turn so often, in a new process; CPU seconds per turn of each round."""
     with get_context("spawn").Pool(1) as pool:
-        cpu: list[float] = pool.apply(take, (config, rounds))
+        cpu: list[float] = pool.apply(take, (config, rounds, turns_at_once))
         return cpu
 
 
-def take(config_path: Path, rounds: int) -> list[float]:
-    """Take every company's turn so often, one after the other; CPU seconds per turn of each round."""
+def take(config_path: Path, rounds: int, turns_at_once: int) -> list[float]:
+    """Take every company's turn so often; CPU seconds per turn of each round."""
     spare_the_collector()
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     configure_logs()
     config = load_config(config_path)
     companies = list(config.settings.companies)
     per_turn = []
-    with open_store(config.store_url) as store:
+    with open_store(config.store_url, threads=turns_at_once) as store, ThreadPoolExecutor(turns_at_once) as threads:
         take_turn(config, store, companies[0], lambda: False)      # what a process loads once
         for _ in range(rounds):
             began = time.process_time()
-            for company in companies:
-                turn = take_turn(config, store, company, lambda: False)
+            for turn in threads.map(lambda company: take_turn(config, store, company, lambda: False), companies):
                 assert turn.outcome == "done", turn
             per_turn.append((time.process_time() - began) / len(companies))
     return per_turn
 
 
 @contextmanager
-def worker(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `mql worker` with one turn at a time."""
+def worker(config: Path, turns_at_once: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `mql worker` with so many turns at the same time."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "connector.cli", "--config", str(config), "worker", "--turns-at-once", "1"],
+        [sys.executable, "-m", "connector.cli", "--config", str(config), "worker", "--turns-at-once",
+         str(turns_at_once)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     try:
