@@ -1,12 +1,14 @@
 """config.toml + environment + secret files → one frozen Settings.
 
 Later sources win: the TOML file, then files of `secrets_dir`, then the environment, where
-`MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN` is `token` in `[companies.mirai.hubspot]`.
+`MQL_COMPANIES__MIRAI__HUBSPOT__TOKEN` is `token` in `[companies.mirai.hubspot]`, and `_` may stand for a company's `-`.
 Which keys a CRM's section takes is its adapter's business; this room only carries the section there.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,6 +18,8 @@ from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     NestedSecretsSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
@@ -27,6 +31,7 @@ from connector.errors import ConfigError
 from connector.mapping.problems import problems_of, read_toml
 
 ENVIRONMENT_PREFIX = "MQL_"
+_COMPANY_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 DEFAULT_CONFIG = Path("config.toml")
 
 
@@ -201,7 +206,7 @@ class Settings(BaseSettings):
     """Everything config.toml may say.
 
     Attributes:
-        companies: By name; lower-case letters, digits, `_` and `-`.
+        companies: By name: lower-case letters and digits, with single `_` or `-` between them.
         secrets_dir: A folder of files named like the environment variables without `MQL_`
             (`companies__mirai__hubspot__token`), each holding one secret.
     """
@@ -218,9 +223,12 @@ class Settings(BaseSettings):
     @field_validator("companies")
     @classmethod
     def _has_plain_names(cls, value: dict[str, CompanySettings]) -> dict[str, CompanySettings]:
+        named: dict[str, str] = {}
         for name in value:
-            if not name.replace("-", "").replace("_", "").isalnum() or name != name.lower() or not name.isascii():
-                raise ValueError(f"company name {name!r}: use lower-case letters, digits, `_` and `-`")
+            if not _COMPANY_NAME.fullmatch(name):
+                raise ValueError(f"company name {name!r}: use lower-case letters and digits, single `_` or `-` between")
+            if (other := named.setdefault(in_variables(name), name)) != name:
+                raise ValueError(f"{other!r} and {name!r} would have the same environment variables: rename one")
         return value
 
     @classmethod
@@ -236,7 +244,28 @@ class Settings(BaseSettings):
         secrets = NestedSecretsSettingsSource(
             file_secret_settings, secrets_prefix="", secrets_nested_delimiter="__", secrets_dir_missing="error",
         )
+        in_file = init_settings.init_kwargs.get("companies") if isinstance(init_settings, InitSettingsSource) else None
+        for source in (env_settings, secrets):
+            if isinstance(source, EnvSettingsSource) and isinstance(in_file, dict):
+                source.env_vars = _with_hyphens(source.env_vars, in_file)
         return env_settings, secrets, init_settings
+
+
+def in_variables(company: str) -> str:
+    """Return a company's name as it stands in the names of environment variables, but for the capitals."""
+    return company.replace("-", "_")
+
+
+def _with_hyphens(given: Mapping[str, str | None], companies: Iterable[str]) -> dict[str, str | None]:
+    """Return variables by the companies' own names: no shell takes `-` in a variable's name, so `_` stands for it."""
+    named = {in_variables(name): name for name in companies if "-" in name}
+    found = {}
+    for variable, value in given.items():
+        parts = variable.split("__")
+        if len(parts) > 2 and parts[0].endswith("companies"):
+            parts[1] = named.get(parts[1], parts[1])
+        found["__".join(parts)] = value
+    return found
 
 
 class Config(BaseModel):
@@ -266,6 +295,19 @@ class Config(BaseModel):
         return f"sqlite:///{(self.path.parent / file).absolute()}"
 
 
+def _hint(error: ValidationError, content: dict[str, Any]) -> str:
+    """Return what helps: where a company is wrong that the file does not name, who names it."""
+    in_file = content.get("companies")
+    places = [problem["loc"] for problem in error.errors() if problem["loc"][:1] == ("companies",)]
+    elsewhere = sorted({str(place[1]) for place in places if len(place) > 1 and place[1] not in (in_file or ())})
+    if isinstance(in_file, dict) and elsewhere:
+        return (
+            f"The file names no company {elsewhere[0]}: a variable {ENVIRONMENT_PREFIX}COMPANIES__… or a secret file "
+            "does; is its name misspelt?"
+        )
+    return "docs/configuration.md explains every key."
+
+
 def load_config(path: Path = DEFAULT_CONFIG) -> Config:
     """Return the settings of a config file, the environment and secret files taken in.
 
@@ -284,9 +326,7 @@ def load_config(path: Path = DEFAULT_CONFIG) -> Config:
     try:
         settings = Settings(_secrets_dir=secrets_dir, **content)
     except ValidationError as error:
-        raise ConfigError(
-            problems_of(error, str(path), Settings), hint="docs/configuration.md explains every key."
-        ) from None
+        raise ConfigError(problems_of(error, str(path), Settings), hint=_hint(error, content)) from None
     except (SettingsError, OSError, UnicodeDecodeError) as error:
         # What cannot be read may be a secret: of its content nothing is repeated.
         undecoded = isinstance(error, UnicodeDecodeError)

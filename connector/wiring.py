@@ -22,7 +22,7 @@ from connector.notices import Notifier
 from connector.pipeline.budget import open_budgets, save_calls
 from connector.pipeline.company import Company
 from connector.pipeline.definitions import put_in_place
-from connector.settings import ENVIRONMENT_PREFIX, Config, ScheduleSettings
+from connector.settings import ENVIRONMENT_PREFIX, Config, ScheduleSettings, in_variables
 from connector.store import Store, open_store
 
 Clock = Callable[[], datetime]
@@ -207,7 +207,7 @@ def secret_variable(company: str, crm: str, key: str) -> str:
 
 
 def _variable(*keys: str) -> str:
-    return f"{ENVIRONMENT_PREFIX}{'__'.join(keys)}".upper()
+    return f"{ENVIRONMENT_PREFIX}{'__'.join(map(in_variables, keys))}".upper()
 
 
 def _is_loopback(address: str) -> bool:

@@ -19,14 +19,9 @@ from connector.cli.opening import Json, open_company
 from connector.cli.show import console, safe
 from connector.errors import ConfigError
 from connector.pipeline.backfill.order import Order, all_streams, describe, find_since, find_streams, settle
+from connector.pipeline.backfill.report import BackfillReport
 from connector.pipeline.backfill.share import CrmCost, estimate_rest, estimate_streams
-from connector.pipeline.backfill.work import (
-    BackfillReport,
-    begin,
-    change_handoff,
-    hold_backfill,
-    work,
-)
+from connector.pipeline.backfill.work import begin, change_handoff, hold_backfill, work
 from connector.pipeline.backfill.work import cancel as cancel_it
 from connector.pipeline.company import Company
 from connector.pipeline.pull import unread_streams
@@ -61,19 +56,26 @@ def backfill(
         raise ConfigError([f"--approve-over: a number from 0 up, not {approve_over}"])
     if html and not resume and handoff != "plan":
         raise ConfigError(["--html: the page shows a plan; add --handoff plan"])
-    with open_company(company) as opened, hold_backfill(opened):
-        if cancel:
-            return _cancel(opened, json=json)
-        order = Order(
-            find_streams(opened, streams or ()), find_since(opened, since) if since else None,
-            HandoffMode(handoff) if handoff else None, resumes=resume,
-        )
-        found = _settle(opened, order, asks=not yes, json=json)
-        if found is None:
-            return 1
-        with advance_on_terminal() as tell:
-            report = work(opened, found, tell, waits=wait, approve_over=approve_over)
-        _tell(opened, report, html=html, json=json)
+    report: BackfillReport | None = None
+    while report is None or report.is_overtaken:
+        before = report
+        with open_company(company) as opened, hold_backfill(opened):
+            if cancel:
+                return _cancel(opened, json=json)
+            order = Order(
+                find_streams(opened, streams or ()), find_since(opened, since) if since else None,
+                HandoffMode(handoff) if handoff else None, resumes=resume,
+            ) if before is None else Order(resumes=True)
+            found = _settle(opened, order, asks=not yes and before is None, json=json)
+            if found is None:
+                return 1
+            with advance_on_terminal() as tell:
+                report = work(opened, found, tell, waits=wait, approve_over=approve_over)
+            if report.is_overtaken:
+                _say(f"{opened.mapping_file} was edited: it goes on by what that says now")
+            report = report.after(before)
+            if not report.is_overtaken:
+                _tell(opened, report, html=html, json=json)
     return 1 if report.problems or report.unread or (report.run is not None and report.run.problems) else 0
 
 

@@ -15,8 +15,8 @@ from connector.cli.reasons import instant_as_json
 from connector.cli.show import calls_line, person_line, reasons_line, safe, show_plan, show_sync
 from connector.pipeline.backfill.order import describe
 from connector.pipeline.backfill.parts import Advance, Tell
+from connector.pipeline.backfill.report import BackfillReport
 from connector.pipeline.backfill.share import SECONDS_PER_CALL, CrmCost
-from connector.pipeline.backfill.work import BackfillReport
 from connector.pipeline.company import Company
 
 _LINE_EVERY_SECONDS = 30.0
@@ -75,6 +75,8 @@ def show_backfill(out: Console, company: Company, report: BackfillReport) -> Non
     out.print(f"  {done} of {len(backfill.streams)} streams read, {records:,} records, {calls:,} calls")
     if report.calls:
         out.print(f"  calls now: {safe('; '.join(calls_line(crm, count) for crm, count in report.calls.items()))}")
+    for notice in report.notices:
+        out.print(f"  {safe(notice)}")
     for problem in report.problems:
         out.print(f"  [yellow]![/] {safe(problem)}")
     if report.goes_on_at is not None:
@@ -119,11 +121,13 @@ def backfill_as_json(company: Company, report: BackfillReport) -> dict[str, Any]
         ],
         "calls": {crm: count._asdict() for crm, count in report.calls.items()},
         "problems": report.problems,
+        "notices": report.notices,
         "goes_on_at": instant_as_json(report.goes_on_at),
         "unread": report.unread,
         "would_be_mql_count": None if report.would_be is None else report.would_be.count,
         "would_be_mql": [] if report.would_be is None else [judged_as_json(one) for one in report.would_be.top],
         "plan": None if report.plan is None else plan_as_json(report.plan),
+        "besides": None if report.plan is None else report.plan.besides,
         "run": None if report.run is None else sync_as_json(report.run),
     }
 

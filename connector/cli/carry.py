@@ -83,6 +83,8 @@ def _show(name: str, imported: Imported) -> None:
     was = "" if manifest.company == name else f", which was called {manifest.company}"
     as_of = f"{manifest.moment:%Y-%m-%d %H:%M:%S} UTC"
     print(f"{manifest.row_count:,} rows are the state of {name} now{was}, as of {as_of}")
+    if imported.is_upgraded:
+        print(f"  They were of schema {manifest.schema_revision}, and were upgraded on the way.")
     if imported.run_offset:
         print(f"  Numbers of runs were given away here: run 1 of the archive is run {1 + imported.run_offset} here.")
     print(f"  Make sure that the store it comes from does not synchronise {manifest.company} any more.")

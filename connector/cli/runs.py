@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from cyclopts import App
@@ -67,6 +68,11 @@ def show_runs(out: Console, company: str, found: list[Run], mapping: Mapping) ->
         )
     if found:
         out.print(table)
+        for (status, trouble), group in groupby(found, lambda run: (run.status, run.trouble)):
+            if trouble:
+                newest, *older = (run.run_id for run in group)
+                more = f" and {len(older)} before it" if older else ""
+                out.print(f"[yellow]![/] run {newest}{more}, {safe(status)}: {safe(trouble)}")
         out.print("`mql runs show RUN` tells every write of one")
     else:
         out.print(f"{safe(company)} has had no run yet: mql sync {safe(company)}")
@@ -77,8 +83,10 @@ def show_run(out: Console, told: RunTold, mapping: Mapping, limit: int) -> None:
     run = told.run
     out.print(
         f"[bold]run {run.run_id}[/] of {safe(run.company)}: {safe(run.kind)}, {in_zone(run.started_at, mapping)}, "
-        f"{_took(run)}, {safe(run.status)}"
+        + ", ".join(filter(None, (_took(run), safe(run.status))))
     )
+    if run.trouble:
+        out.print(f"[yellow]![/] {safe(run.trouble)}")
     for crm, kinds in told.counts.items():
         for kind, outcomes in kinds.items():
             said = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
@@ -107,7 +115,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
     """Return a run and what it counted."""
     return {
         "run_id": run.run_id, "kind": run.kind, "status": run.status, "started_at": instant_as_json(run.started_at),
-        "finished_at": instant_as_json(run.finished_at), "counts": dict(run.counts),
+        "finished_at": instant_as_json(run.finished_at), "trouble": run.trouble or None, "counts": dict(run.counts),
     }
 
 

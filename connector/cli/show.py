@@ -201,9 +201,15 @@ def show_plan(out: Console, plan: Plan, mapping: Mapping) -> None:
             if count.error and count.crm not in plan.stopped and f"{count.crm} {count.stream}" in plan.unread:
                 out.print(f"[yellow]![/] {count.crm} {count.stream}: {safe(count.error)}")
     out.print(f"{plan.mql_count} would become MQL, {plan.write_count} write(s) planned; nothing was written.")
-    if plan.limit is not None and plan.write_count > plan.limit:
+    if plan.besides:
+        told = "; ".join(
+            f"{crm}: {', '.join(f'{count:,} {kind}' for kind, count in counts.items())}"
+            for crm, counts in plan.besides.items()
+        )
+        out.print(f"And the run that writes them, or the next sync, writes about others too, about: {safe(told)}")
+    if plan.approved_by:
         out.print(f"That is more than the {plan.limit:,} that need no approval.")
-        out.print(f"`{plan.written_by} --approve-over {plan.write_count}` writes them.")
+        out.print(f"`{plan.approved_by}` writes them.")
     elif plan.write_count:
         out.print(f"`{plan.written_by}` writes them.")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +14,8 @@ from connector.cli.as_json import print_json
 from connector.cli.opening import Json
 from connector.cli.reasons import instant_as_json
 from connector.cli.show import console, safe
-from connector.reports.status import (
+from connector.service.presence import Presence, read_presence, silence_of
+from connector.service.status import (
     BAD,
     Budget,
     CompanyStatus,
@@ -37,10 +37,16 @@ _COLOURS = {
 }
 
 
+_COLUMNS = {
+    "company": 8, "state": 13, "last run": 9, "next due": 9, "freshness": 9, "outbox": 6, "calls": 5, "p95": 4,
+}
+"""Heading -> characters it has on the narrowest terminal: its words are not broken."""
+
+
 def status(company: str | None = None, /, *, json: Json = False) -> int:
     """Tell how the companies do: their state, last and next run, freshness, outbox, calls. Asks the store only.
 
-    Exit code 1 when any is stalled or failing.
+    Exit code 1 when any is stalled or failing, or nobody serves them.
 
     Args:
         company: This one alone.
@@ -48,46 +54,62 @@ def status(company: str | None = None, /, *, json: Json = False) -> int:
     config, now = load_config(opening.config_path), system_clock()
     with open_store(config.store_url) as store:
         statuses = read_status(config, store, now, company)
+        presence = read_presence(config, store, statuses, now)
     if json:
-        print_json(status_as_json(statuses, now))
+        print_json(status_as_json(statuses, presence, now))
     else:
-        show_status(console(), statuses, now)
-    return 1 if any(one.state in BAD for one in statuses) else 0
+        show_status(console(), statuses, presence, now)
+    return 1 if presence.is_silent or any(one.state in BAD for one in statuses) else 0
 
 
-def show_status(out: Console, statuses: Sequence[CompanyStatus], now: datetime) -> None:
-    """Print a line for each company, beneath it what is wrong, and how many there are of each state."""
-    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
-    for heading in ("company", "state", "last run", "next due", "oldest stream", "outbox", "calls", "p95"):
-        table.add_column(heading, overflow="fold", no_wrap=not out.is_terminal)
+def show_status(out: Console, statuses: Sequence[CompanyStatus], presence: Presence, now: datetime) -> None:
+    """Print a line for each company, beneath it what is wrong, and how many there are of each state.
+
+    Above all of it, where nobody serves them, that.
+    """
+    if silence := silence_of(presence, statuses, now):
+        out.print(f"[red]![/] {silence}")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading, least in _COLUMNS.items():
+        table.add_column(heading, overflow="fold", no_wrap=not out.is_terminal, min_width=least)
     for one in statuses:
         colour = _COLOURS.get(one.state, "default")
         table.add_row(
             safe(one.company), f"[{colour}]{safe(in_words(one, now))}[/]", local(one.ran_at, one.zone, now),
             local(one.due_at, one.zone, now), safe(freshness_of(one, now)), _outbox(one),
-            ", ".join(f"{safe(crm)} {_budget(budget)}" for crm, budget in one.budgets.items()),
+            _calls(one.budgets),
             age(one.latency_seconds),
         )
     out.print(table)
     for one in statuses:
         if one.trouble:
             out.print(f"[{_COLOURS.get(one.state, 'yellow')}]![/] {safe(one.company)}: {safe(one.trouble)}")
-    out.print(summary(statuses))
+    workers = presence.worker_count
+    out.print(summary(statuses) + ("" if workers is None else f"; {workers} {'worker' if workers == 1 else 'workers'}"))
 
 
-def status_as_json(statuses: Sequence[CompanyStatus], now: datetime) -> dict[str, Any]:
-    """Return how the companies do."""
-    return {"as_of": instant_as_json(now), "companies": [_as_json(one) for one in statuses]}
+def status_as_json(statuses: Sequence[CompanyStatus], presence: Presence, now: datetime) -> dict[str, Any]:
+    """Return how the companies do, and whether anybody serves them."""
+    return {
+        "as_of": instant_as_json(now),
+        "service": {
+            "is_silent": presence.is_silent, "looked_at": instant_as_json(presence.looked_at),
+            "turn_at": instant_as_json(presence.turn_at), "late": list(presence.late),
+            "worker_count": presence.worker_count,
+        },
+        "companies": [_as_json(one) for one in statuses],
+    }
 
 
 def _as_json(one: CompanyStatus) -> dict[str, Any]:
-    oldest = one.oldest
+    behind = one.behind
     return {
         "company": one.company, "state": one.state.value, "since": instant_as_json(one.since),
         "trouble": one.trouble or None, "ran_at": instant_as_json(one.ran_at),
         "progressed_at": instant_as_json(one.progressed_at), "due_at": instant_as_json(one.due_at),
-        "oldest_stream": None if oldest is None else {
-            "crm": oldest.crm, "stream": oldest.stream, "read_at": instant_as_json(oldest.read_at),
+        "behind": None if behind is None else {
+            "crm": behind.crm, "stream": behind.stream, "read_at": instant_as_json(behind.read_at),
+            "promised_at": instant_as_json(behind.promised_at),
         },
         "waiting_count": one.waiting_count, "refused_count": one.refused_count,
         "calls": {crm: budget._asdict() for crm, budget in one.budgets.items()},
@@ -100,5 +122,7 @@ def _outbox(one: CompanyStatus) -> str:
     return f"{one.waiting_count:,}{refused}"
 
 
-def _budget(budget: Budget) -> str:
-    return f"{budget.used / budget.allowed:.0%}" if budget.allowed else f"{budget.used:,}"
+def _calls(budgets: Mapping[str, Budget]) -> str:
+    """Return how much of our share is used at the CRM where that is most; how many calls, where no share is known."""
+    parts = [budget.used / budget.allowed for budget in budgets.values() if budget.allowed]
+    return f"{max(parts):.0%}" if parts else f"{sum(budget.used for budget in budgets.values()):,}"

@@ -6,10 +6,11 @@ What goes along and what does not is said by `store.portable`. Secrets do not: t
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from connector.errors import ArchiveError, ConfigError
@@ -17,9 +18,21 @@ from connector.pipeline.archive import ArchiveReader, ArchiveWriter, Manifest
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.private_file import new_private_file
-from connector.store import REVISIONS, RowCheck, Store, columns_of, number_column_of, portable_tables
+from connector.store import (
+    REVISIONS,
+    OlderState,
+    PortableTable,
+    RowCheck,
+    Store,
+    columns_of,
+    number_column_of,
+    open_store,
+    portable_tables,
+)
 
 PRODUCT = "mql-connector"
+
+_Tables = Iterable[tuple[PortableTable, Iterable[list[Any]]]]
 
 
 class Imported(NamedTuple):
@@ -32,6 +45,11 @@ class Imported(NamedTuple):
 
     manifest: Manifest
     run_offset: int
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether the archive was of an older schema."""
+        return self.manifest.schema_revision != REVISIONS[-1]
 
 
 def export_state(store: Store, company: str, path: Path, at: datetime) -> Manifest:
@@ -68,17 +86,46 @@ def import_state(company: Company, path: Path, *, replaces: bool = False) -> Imp
         ArchiveError: The archive is not as it must be; nothing was changed.
         StoreError: The store has state of the company already, or another run is at work.
     """
-    with open_archive(path) as archive:
+    with open_archive(path) as archive, _todays_state(archive) as (tables, numbers), hold_lease(company) as lease:
+        offsets = company.store.import_state(lease, tables, numbers, replaces=replaces)
+        return Imported(archive.manifest, offsets["runs"])
+
+
+@contextmanager
+def _todays_state(archive: ArchiveReader) -> Iterator[tuple[_Tables, Mapping[str, tuple[int, int]]]]:
+    """Give an archive's rows, all of them checked, as today's schema has them, and the range of each table's numbers.
+
+    Those of an older schema go through a store of their own: in the folder for temporary files (TMPDIR), where for the
+    time of the import only this user reads them.
+    """
+    _check_revision(archive)
+    revision, company = archive.manifest.schema_revision, archive.manifest.company
+    if revision == REVISIONS[-1]:
         _check(archive)
-        entries = archive.manifest.tables
-        numbers = {
-            name: (entry.lowest, entry.highest) for name, entry in entries.items()
+        yield ((table, archive.read_table(table.name)) for table in portable_tables()), {
+            name: (entry.lowest, entry.highest) for name, entry in archive.manifest.tables.items()
             if entry.lowest is not None and entry.highest is not None
         }
-        tables = ((table, archive.read_table(table.name)) for table in portable_tables())
-        with hold_lease(company) as lease:
-            offsets = company.store.import_state(lease, tables, numbers, replaces=replaces)
-        return Imported(archive.manifest, offsets["runs"])
+        return
+    with _temporary_folder() as folder:
+        with OlderState(folder / "older.db", revision) as older:
+            for table, rows in _checked(archive, older.tables):
+                older.fill(table, company, rows)
+        with open_store(f"sqlite:///{folder / 'older.db'}") as upgraded, upgraded.open_state(company) as state:
+            yield state.tables, upgraded.read_numbers(company)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = TemporaryDirectory(prefix="mql-import-")       # mode 0700
+    except OSError as error:
+        raise ArchiveError(
+            f"no temporary folder can be made for an archive of an older schema ({error.strerror})",
+            hint="set TMPDIR to a folder of this user's on a disk with room for twice the unpacked archive",
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager
@@ -99,47 +146,58 @@ def open_archive(path: Path) -> Iterator[ArchiveReader]:
 
 
 def _check(archive: ArchiveReader) -> None:
-    """Make sure that every row of every table can be stored.
+    """Make sure that every row of every table can be stored as it stands there.
 
     Raises:
-        ArchiveError: The first one that cannot, or the schema is not ours.
+        ArchiveError: The first one that cannot.
     """
-    manifest = archive.manifest
-    _check_revision(archive, manifest)
-    tables = portable_tables()
-    if manifest.tables.keys() != {table.name for table in tables}:
+    for table, rows in _checked(archive, portable_tables()):
+        if archive.manifest.tables[table.name].columns != [column.name for column in columns_of(table)]:
+            raise archive.refused("has not the columns of its schema", table.name)
+        for _ in rows:
+            pass
+
+
+def _checked(
+    archive: ArchiveReader, tables: Sequence[PortableTable],
+) -> Iterator[tuple[PortableTable, Iterator[list[Any]]]]:
+    """Yield each of the schema's tables with its rows, their values in the table's order; read them to their end.
+
+    Raises:
+        ArchiveError: The archive has other tables or columns, or a row that does not fit.
+    """
+    if archive.manifest.tables.keys() != {table.name for table in tables}:
         raise archive.refused("has not the tables of its schema")
     numbers: dict[str, set[int]] = {}
     for table in tables:
-        entry = manifest.tables[table.name]
-        if entry.columns != [column.name for column in columns_of(table)]:
-            raise archive.refused("has not the columns of its schema", table.name)
         check = RowCheck(table, numbers)
-        for line, row in enumerate(archive.read_table(table.name), 1):
-            _look_at(archive, check, table.name, line, row)
+        yield table, _checked_rows(archive, table, check)
         numbers[table.name] = check.numbers
-        if (entry.lowest, entry.highest) != (check.lowest, check.highest):
-            raise archive.refused("has other numbers than its manifest says", table.name)
 
 
-def _look_at(archive: ArchiveReader, check: RowCheck, table: str, line: int, row: Any) -> None:
-    try:
-        check.look_at(row)
-    except ValueError as error:
-        raise archive.refused_row(table, line, str(error)) from None
+def _checked_rows(archive: ArchiveReader, table: PortableTable, check: RowCheck) -> Iterator[list[Any]]:
+    entry, names = archive.manifest.tables[table.name], [column.name for column in columns_of(table)]
+    if sorted(entry.columns) != sorted(names):
+        raise archive.refused("has not the columns of its schema", table.name)
+    # A column that came with an upgrade stands last in the database, and elsewhere in a schema made anew.
+    order = [entry.columns.index(name) for name in names]
+    is_moved = order != sorted(order)
+    for line, row in enumerate(archive.read_table(table.name), 1):
+        is_whole = isinstance(row, list) and len(row) == len(order)
+        moved = [row[place] for place in order] if is_moved and is_whole else row
+        try:
+            check.look_at(moved)
+        except ValueError as error:
+            raise archive.refused_row(table.name, line, str(error)) from None
+        yield moved
+    if (entry.lowest, entry.highest) != (check.lowest, check.highest):
+        raise archive.refused("has other numbers than its manifest says", table.name)
 
 
-def _check_revision(archive: ArchiveReader, manifest: Manifest) -> None:
-    revision, ours = manifest.schema_revision, REVISIONS[-1]
-    if revision == ours:
-        return
-    if revision in REVISIONS:
+def _check_revision(archive: ArchiveReader) -> None:
+    manifest = archive.manifest
+    if manifest.schema_revision not in REVISIONS:
         raise ArchiveError(
-            f"{archive.path} is of schema {revision}, and this program works with {ours}",
-            hint=f"import it with version {manifest.product_version} of the program into a SQLite store of its own; "
-            "this program upgrades that store when it opens it, and exports it anew",
+            f"{archive.path} is of schema {manifest.schema_revision[:40]!r}, which this program does not know",
+            hint=f"update the program to {manifest.product_version[:40]} or newer",
         )
-    raise ArchiveError(
-        f"{archive.path} is of schema {revision}, which this program does not know",
-        hint=f"update the program to {manifest.product_version} or newer",
-    )

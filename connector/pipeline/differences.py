@@ -62,6 +62,15 @@ def keep_differences(company: Company, planned: Planned) -> Kept:
     return Kept(changes, {change.record for change in due} - current.keys())
 
 
+def may_differ(company: Company, planned: Planned) -> list[Change]:
+    """Return those of the decisions' changes that may be written, as far as that is known without asking a CRM."""
+    written = _last_written(company, planned)
+    return [
+        change for decision, changes in planned for change in changes
+        if not change.kind.writes_fields or _has_news(change, decision, written)
+    ]
+
+
 def left_out(changes: Sequence[Change], kept: Sequence[Change]) -> list[Change]:
     """Return the field writes of `changes` with those fields only that `keep_differences` did not keep.
 

@@ -95,7 +95,7 @@ def _acquire(company: Company, name: str, holder: str) -> Lease:
     try:
         return store.acquire_lease(name, holder, at, LEASE_SECONDS)
     except LeaseHeldError as error:
-        if not _is_dead(error.holder):
+        if not is_dead(error.holder):
             raise
         log.warning("lease taken over", company=company.name, holder=error.holder)
         return store.acquire_lease(name, holder, at, LEASE_SECONDS, replacing=error.holder)
@@ -162,7 +162,8 @@ def this_machine() -> str:
     return f"{socket.gethostname()}-{hashlib.blake2b(told.encode(), digest_size=3).hexdigest()}"
 
 
-def _is_dead(holder: str) -> bool:
+def is_dead(holder: str) -> bool:
+    """Tell whether a lease's holder is a process of this machine that no longer runs; of others nobody here knows."""
     machine, _, pid = holder.removeprefix(_PART).rpartition("/")
     if machine != this_machine() or not pid.isdigit() or int(pid) == os.getpid():
         return False

@@ -239,6 +239,7 @@ class _CrmPull:
         self._company.store.note_freshness(self._lease, self._crm, Freshness(
             {stream: self._began_at if stream in self._read else None for stream in mapped},
             allowed=self._adapter.meter.allowed, time_zone=mapping.time_zone, language=mapping.language,
+            promised_seconds={s: seconds for s in mapped if (seconds := self._adapter.streams[s].freshness_seconds)},
         ), self._company.clock())
 
     def _note_error(self, stream: str, error: ConnectorError) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.errors import RunPausedError
-from connector.logs import get_logger
 from connector.mapping.load import judging_fingerprint
 from connector.pipeline.approval import Held, ask_approval, limit_writes, standing_limit
 from connector.pipeline.backfill.standing import end_hold, first_load_lines
@@ -26,12 +25,11 @@ from connector.pipeline.pull import StreamCounts, pull, unread_streams
 from connector.pipeline.removals import RemovedReport, pull_removed
 from connector.pipeline.run_frame import begin_run
 from connector.pipeline.sync_back import sync_back
+from connector.pipeline.trouble import one_line, trouble_of
 from connector.pipeline.understand import understand
 from connector.pipeline.waiting import Waiting, read_waiting
 from connector.records import ChangeKind
 from connector.store import WAITING, ChangeState, Conflict, Lease, OutboxRow
-
-log = get_logger(__name__)
 
 _REFUSED_TOLD = 20
 
@@ -116,6 +114,35 @@ class RunReport:
             lines.append(f"... and {more:,} more are refused: `mql outbox {self.company} --rejected` lists them")
         return lines + self.told.problems
 
+    @property
+    def trouble(self) -> str:
+        """The worst of the problems on one line that names no person, with where to look; empty for nothing."""
+        name = self.company
+        if self.stopped:
+            lines = [f"{crm}: {why}" for crm, why in self.stopped.items()]
+        elif self.unread:
+            reasons = {f"{c.crm} {c.stream}": f" ({c.error})" for c in self.pulled if c.error}
+            unread = ", ".join(f"{stream}{reasons.get(stream, '')}" for stream in self.unread)
+            lines = [f"nobody was judged, for not all is read to its end yet: {unread}"]
+        elif self.held is not None:
+            lines = [
+                f"nothing was written: {self.held.total:,} changes wait for approval; `mql plan {name}` shows them, "
+                f"`mql sync {name} --approve-over {self.held.total}` writes them"
+            ]
+        else:
+            states = [ChangeState.RETRY, ChangeState.SENDING]
+            waiting = sum(counts.get(state, 0) for counts in self.outbox.values() for state in states)
+            unlisted = [f"{c.crm} {c.stream}" for c in self.removed.counts if c.error]
+            lines = [line for holds, line in (
+                (self.refused, f"{len(self.refused):,} change(s) are refused: `mql outbox {name} --rejected`"),
+                (waiting, f"{waiting:,} change(s) did not get out yet: `mql outbox {name}`"),
+                (unlisted, f"removed records cannot be read: {', '.join(unlisted)}"),
+                (self.told.problems, f"somebody could not be told: `mql notices {name}`"),
+            ) if holds]
+            if self.problems and not lines:
+                lines = ["the write-back stopped; what is left goes out with the next run"]
+        return one_line("; ".join(lines))
+
     def _remedy(self, row: OutboxRow) -> str:
         names = row.change.fields if row.change.kind is ChangeKind.SCORE else ()
         ours = remedy_if_named(self.company, names, row.reason)
@@ -142,9 +169,8 @@ def sync(
         ConnectorError: Nothing could be pulled at all, or the store failed.
     """
     store = company.store
-    with hold_lease(company, is_part=is_part) as lease, begin_run(company, "sync") as run_id:
-        report = RunReport(run_id, company.name, company.clock())
-        status, calls = "failed", call_counter(company)
+    with hold_lease(company, is_part=is_part) as lease, begin_run(company, "sync") as run:
+        report, calls = RunReport(run.run_id, company.name, company.clock()), call_counter(company)
         try:
             limit = limit_writes(company, lease, approve_over)
             require_fields_once(begin_judging(company), lease)
@@ -180,14 +206,13 @@ def sync(
             report.refused = store.read_refused(company.name, report.started_at)
             report.set_aside = store.find_conflicts(company.name)
             report.outbox = store.outbox_counts(company.name, WAITING)
-            status = "held" if report.held else "done with problems" if report.problems else "done"
-        except RunPausedError:
-            status, report.is_paused = "paused", True
+            run.status = "held" if report.held else "done with problems" if report.problems else "done"
+            run.trouble = report.trouble
+        except RunPausedError as error:
+            run.status, run.trouble, report.is_paused = "paused", trouble_of(error), True
         finally:
             report.finished_at, report.calls = company.clock(), calls()
-            store.finish_run(report.run_id, status, _counts(report), report.finished_at)
-            seconds = round((report.finished_at - report.started_at).total_seconds(), 1)
-            log.info("run finished", status=status, seconds=seconds, **_counts(report), exc_info=status == "failed")
+            run.counts = _counts(report)
     return report
 
 
@@ -203,6 +228,7 @@ class Plan:
         notices: What the one who configures should know.
         limit: More writes than this wait for approval; None: any number goes out.
         command: What writes them; empty: `mql sync`.
+        besides: CRM -> kind -> how many writes, about, the same run makes about others than these.
     """
 
     company: str
@@ -214,6 +240,7 @@ class Plan:
     notices: list[str]
     limit: int | None = None
     command: str = ""
+    besides: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def written_by(self) -> str:
@@ -224,6 +251,20 @@ class Plan:
     def write_count(self) -> int:
         """How many writes these are."""
         return sum(len(one.changes) for people in (self.judged, self.waiting) for one in people)
+
+    @property
+    def besides_count(self) -> int:
+        """About how many writes the same run makes about others."""
+        return sum(sum(counts.values()) for counts in self.besides.values())
+
+    @property
+    def approved_by(self) -> str:
+        """The command that writes them where they, and what is written besides, are more than need no approval.
+
+        Empty where they are not.
+        """
+        total = self.write_count + self.besides_count
+        return f"{self.written_by} --approve-over {total}" if self.limit is not None and total > self.limit else ""
 
     @property
     def mql_count(self) -> int:

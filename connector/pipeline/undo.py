@@ -18,15 +18,12 @@ from typing import NamedTuple
 from connector.core.normalize import Normalizer
 from connector.core.words import words_of
 from connector.errors import ConfigError
-from connector.logs import get_logger
 from connector.pipeline.company import Company, Progress, no_progress
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run_frame import begin_run
 from connector.pipeline.sync_back import settle, sync_back
 from connector.records import Change, ChangeKind, Document, RecordKey, Stage, Value
 from connector.store import UNDOING, ChangeState, OutboxRow, Passage, ReceiptRow
-
-log = get_logger(__name__)
 
 CHANGED_SINCE = "changed since"
 GONE = "the record is gone"
@@ -137,9 +134,9 @@ def undo(
     """
     store = company.store
     _require_run(company, run_id)
-    with hold_lease(company) as lease, begin_run(company, "undo") as own_id:
-        began_at = company.clock()
-        report, status = UndoReport(own_id, run_id, [], 0, 0), "failed"
+    with hold_lease(company) as lease, begin_run(company, "undo") as run:
+        own_id = run.run_id
+        report = UndoReport(own_id, run_id, [], 0, 0)
         try:
             settle(company, lease, own_id, progress)
             undoing = plan_undo(company, run_id)
@@ -151,14 +148,10 @@ def undo(
             outcomes = sync_back(company, lease, own_id, progress, kinds=UNDOING, sleep=sleep)
             report.outcomes = {crm: dict(counts) for crm, counts in outcomes.items() if counts}
             report.left += _left_by_the_crm(company, own_id)
-            status = "done"
+            run.status = "done"
         finally:
             counts = {f"{crm}_{what}": n for crm, own in report.outcomes.items() for what, n in own.items()}
-            counts = {"undone_run": run_id, "sent_back": report.handoff_count, **counts}
-            finished_at = company.clock()
-            store.finish_run(own_id, status, counts, finished_at)
-            seconds = round((finished_at - began_at).total_seconds(), 1)
-            log.info("run finished", status=status, seconds=seconds, **counts, exc_info=status == "failed")
+            run.counts = {"undone_run": run_id, "sent_back": report.handoff_count, **counts}
     return report
 
 

@@ -41,6 +41,8 @@ class _Words:
     waiting: str
     text: str
     note: str
+    besides: str
+    about: str
     approval: str
     approve: str
     kinds: dict[ChangeKind, str]
@@ -52,6 +54,7 @@ _WORDS = {
         more="ほか{}人（mql plan --json ですべて見られます）", nothing="書き込むものはありません。", empty="（空）",
         due="期限", owner="担当", nobody="担当者なし", waiting="理由", text="本文",
         note="この計画ではCRMに何も書き込んでいません。",
+        besides="ほかの人への書き込み", about="約{}",
         approval="承認", approve="承認なしで書き込める{}件を超えています。書き込むには {}",
         kinds={
             ChangeKind.RECYCLE: "再育成に戻す", ChangeKind.STAGE: "ステージ", ChangeKind.SCORE: "スコア",
@@ -65,6 +68,7 @@ _WORDS = {
         left="Left from before", more="and {} more people (mql plan --json has all)",
         nothing="There is nothing to write.", empty="(empty)", due="due", owner="owner", nobody="no owner",
         waiting="why", text="text", note="Nothing was written to any CRM by this plan.",
+        besides="About others, besides", about="about {}",
         approval="Approval", approve="more than the {} writes that need none; to write them: {}",
         kinds={
             ChangeKind.RECYCLE: "back to nurturing", ChangeKind.STAGE: "stage", ChangeKind.SCORE: "score",
@@ -142,9 +146,12 @@ def tell_plan(plan: Plan, mapping: Mapping, link: LinkTo, at: datetime) -> PlanP
     for crm in mapping.crm:
         said = ", ".join(f"{words.kinds[kind]} {counts[crm, kind]:,}" for kind in ChangeKind if counts[crm, kind])
         facts.append((f"{words.writes} ({_label(crm, mapping)})", said or "0"))
-    if plan.limit is not None and plan.write_count > plan.limit:
-        command = f"{plan.written_by} --approve-over {plan.write_count}"
-        facts.append((words.approval, words.approve.format(f"{plan.limit:,}", command)))
+    for crm, besides in plan.besides.items():
+        about = {kind: words.about.format(f"{besides[kind]:,}") for kind in ChangeKind if kind in besides}
+        said = ", ".join(f"{words.kinds[kind]} {count}" for kind, count in about.items())
+        facts.append((f"{words.besides} ({_label(crm, mapping)})", said))
+    if plan.approved_by:
+        facts.append((words.approval, words.approve.format(f"{plan.limit:,}", plan.approved_by)))
     hidden = len(ordered) - MOST_PEOPLE
     problems = [*plan.notices, *(f"{crm}: {why}" for crm, why in plan.stopped.items()), *plan.unread]
     return PlanPage(
@@ -178,7 +185,8 @@ def _writes(mapping: Mapping, words: _Words, link: LinkTo) -> _Tell:
         document, facts = change.document, []
         if change.kind is ChangeKind.TASK:
             due = f"{change.due_at.astimezone(mapping.zone):%Y-%m-%d %H:%M}" if change.due_at else words.empty
-            facts = [f"{words.due} {due}", f"{words.owner} {plain(owner_of(change, owners) or words.nobody, _LONGEST)}"]
+            owner = plain(owner_of(change, owners), _LONGEST)
+            facts = [f"{words.due} {due}", f"{words.owner} {owner}" if owner else words.nobody]
         sections = () if document is None else tuple(
             (section.heading, tuple(line.text if isinstance(line, Link) else line for line in section.lines))
             for section in document.sections

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -148,16 +149,12 @@ class _Look:
             if alarmed_at is None:
                 if self._has_stalled(health, progress):
                     self._store.set_alarm(name, self._now, None)
-                    since = progress or self._watch.companies[name]
-                    log.warning(
-                        "company stalled", company=name, since=since.isoformat(timespec="seconds"), trouble=row.trouble,
-                    )
                     stalled[name] = self._now
             elif progress is not None and progress >= alarmed_at:
                 if row.alarm_told_at is not None:
                     recovered[name] = alarmed_at
                 elif self._watch.message is None or name not in self._watch.message.stalled:
-                    self._end(name)      # nobody was told that it had stalled
+                    self._store.set_alarm(name, None, None)      # nobody was told that it had stalled
             elif row.alarm_told_at is None:
                 stalled[name] = alarmed_at
         return stalled, recovered
@@ -173,14 +170,12 @@ class _Look:
     def _compose(self, stalled: dict[str, datetime], recovered: dict[str, datetime]) -> None:
         """Write down what is to be told to whom, once enough has gathered."""
         recipients = [] if self._notifier is None else self._notifier.recipients_of(Recipient(CHANNEL))
-        if recipients:
-            first = min([*stalled.values(), *(self._recovered_at(name) for name in recovered)])
-            told_at = self._watch.told_at
-            is_soon = told_at is not None and timedelta(0) <= self._now - told_at < self._pace.between
-            if is_soon or timedelta(0) <= self._now - first < self._pace.gathering:
-                return
-        for name in recovered:
-            log.info("company recovered", company=name)
+        first = min([*stalled.values(), *(self._recovered_at(name) for name in recovered)])
+        told_at = self._watch.told_at
+        is_soon = told_at is not None and timedelta(0) <= self._now - told_at < self._pace.between
+        if is_soon or timedelta(0) <= self._now - first < self._pace.gathering:
+            return
+        self._log(stalled, recovered)
         title, lines = tell(self._healths, stalled, recovered, self._watch.companies)
         self._watch.message = Message(
             title, lines, words_for(self._healths).repeat, stalled, recovered, [one.kind for one in recipients],
@@ -241,9 +236,15 @@ class _Look:
         self._watch.message, self._watch.told_at = None, self._now
         self._save()
 
-    def _end(self, company: str) -> None:
-        log.info("company recovered", company=company)
-        self._store.set_alarm(company, None, None)
+    def _log(self, stalled: Iterable[str], recovered: Iterable[str]) -> None:
+        """Log what is told, as often as it is told: when all is slow, companies stall and recover all the time."""
+        for name in sorted(stalled):
+            health = self._healths[name]
+            since = health.progressed_at or self._watch.companies[name]
+            trouble = health.schedule.trouble if health.schedule is not None else ""
+            log.warning("company stalled", company=name, since=since.isoformat(timespec="seconds"), trouble=trouble)
+        for name in sorted(recovered):
+            log.info("company recovered", company=name)
 
     def _save(self) -> None:
         save_watch(self._store, self._lease, self._watch)

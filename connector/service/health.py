@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -21,8 +20,10 @@ from prometheus_client.exposition import choose_encoder
 from connector.errors import ConfigError, ConnectorError, StoreError
 from connector.logs import get_logger
 from connector.service.alarms import watch_stalls
+from connector.service.beside import beside_turns
 from connector.service.metrics import registry_of
 from connector.service.roster import Roster
+from connector.service.stopping import Stopping
 from connector.store import Store
 from connector.wiring import Clock, system_clock
 
@@ -32,7 +33,6 @@ STILL_SECONDS = 30.0
 """A service that has a free hand and looked for the next turn longer ago than this is not well."""
 
 _WATCHED_SECONDS = 15.0
-_ENDING_SECONDS = 2.0
 _ASKED_SECONDS = 10.0
 """So long at most a connection may take to say what it asks for, and a question to wait for another's answer."""
 
@@ -112,24 +112,10 @@ def watch_over(
     roster: Roster, store: Store, _still_seconds: Callable[[], float], clock: Clock = system_clock,
 ) -> Iterator[None]:
     """Look a few times a minute who has stalled or recovered, in a thread of its own, and answer nobody."""
-    ending = threading.Event()
-
-    def watch() -> None:
-        while not ending.wait(_WATCHED_SECONDS):
-            try:
-                watch_stalls(roster.config, store, clock())
-            except StoreError as error:
-                log.warning("stalls not watched", error=type(error).__name__)    # the turns tell of it in full
-            except Exception:      # a bug of ours here must not end the watch
-                log.exception("stalls not watched")
-
-    thread = threading.Thread(target=copy_context().run, args=(watch,), name="stalls", daemon=True)
-    thread.start()
-    try:
+    with beside_turns(
+        "stalls", _WATCHED_SECONDS, lambda: watch_stalls(roster.config, store, clock()), Stopping(),
+    ):
         yield
-    finally:
-        ending.set()
-        thread.join(_ENDING_SECONDS)      # it may be telling somebody: whoever is next goes on
 
 
 @contextmanager

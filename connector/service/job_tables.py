@@ -20,6 +20,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from connector.errors import StoreError
 from connector.store.postgresql import CONNECTION, SESSION, tell_trouble
 
+STALLED_SECONDS = 20
+"""A worker that was not heard of for so long is taken for dead, and its companies are handed out again."""
+
 _MAKING = 0x6D716C6A
 """The number of the advisory lock that is held while tables are made; any, as long as nothing else uses it."""
 
@@ -66,8 +69,32 @@ def ensure_job_tables(address: str) -> None:
             hint=f"let an administrator of the database run: CREATE SCHEMA {job_schema()} AUTHORIZATION our_user",
         ) from None
     except psycopg.Error as error:
-        trouble = tell_trouble(error)
-        raise StoreError(f"store: the database {trouble.what}", hint=trouble.hint) from None
+        raise _store_error(error) from None
+
+
+def count_workers(address: str) -> int:
+    """Return how many processes work with these tables; 0 also where there are none yet.
+
+    Args:
+        address: From `job_address`.
+
+    Raises:
+        StoreError: The database cannot be reached.
+    """
+    alive = "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %s)"
+    try:
+        with psycopg.connect(address) as connection:
+            row = connection.execute(alive, (STALLED_SECONDS,)).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return 0
+    except psycopg.Error as error:
+        raise _store_error(error) from None
+    return row[0] if row is not None else 0
+
+
+def _store_error(error: psycopg.Error) -> StoreError:
+    trouble = tell_trouble(error)
+    return StoreError(f"store: the database {trouble.what}", hint=trouble.hint)
 
 
 def _are_there(connection: psycopg.Connection) -> bool:

@@ -23,7 +23,7 @@ from procrastinate.jobs import Status
 from procrastinate.utils import causes
 
 from connector.logs import get_logger
-from connector.service.job_tables import ensure_job_tables, job_address
+from connector.service.job_tables import STALLED_SECONDS, ensure_job_tables, job_address
 
 log = get_logger(__name__)
 
@@ -34,9 +34,6 @@ LOOKED_AFTER = "* * * * * */10"
 """So often the dead are looked for."""
 
 HEARTBEAT_SECONDS = 5
-STALLED_SECONDS = 20
-"""A worker that was not heard of for so long is taken for dead, and its companies are handed out again."""
-
 _POLL_SECONDS = 5
 """A job is told of by a notification; this is for one that got lost, and for locks that others gave back."""
 
@@ -144,9 +141,14 @@ async def _work(app: App, work: Work) -> None:
             raise EngineStoppedError from worker.exception()
 
 
+async def _each_by_itself(connection: psycopg.AsyncConnection) -> None:
+    """Have each of the engine's statements be a transaction: it never sends two, and asks half as often then."""
+    await connection.set_autocommit(True)
+
+
 def _app(address: str, work: Work) -> App:
     app = App(connector=PsycopgConnector(
-        conninfo=address, min_size=1, max_size=_CONNECTIONS, timeout=_PATIENCE_SECONDS,
+        conninfo=address, min_size=1, max_size=_CONNECTIONS, timeout=_PATIENCE_SECONDS, configure=_each_by_itself,
     ))
 
     @app.task(name="turn", queue=_TURNS, pass_context=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from connector.service.beside import beside_turns
 from connector.service.stopping import Stopping
 
 _SWEPT_SECONDS = 10.0
@@ -15,8 +15,6 @@ _SWEPT_SECONDS = 10.0
 
 _WHOLE_SWEEPS = 12
 """Every so many times it is looked for everywhere, which takes some 30 ms: for what was in use the time before."""
-
-_ENDING_SECONDS = 2.0
 
 
 @contextmanager
@@ -29,17 +27,13 @@ def keep_small(stopping: Stopping) -> Iterator[None]:
     gc.collect()
     gc.freeze()
 
-    def work() -> None:
-        for count in itertools.count(1):
-            if stopping.wait(_SWEPT_SECONDS):
-                return
-            gc.collect(2 if count % _WHOLE_SWEEPS == 0 else 1)
-
-    thread = threading.Thread(target=work, name="memory", daemon=True)
-    thread.start()
+    counts = itertools.count(1)
     try:
-        yield
+        with beside_turns("memory", _SWEPT_SECONDS, lambda: _sweep(next(counts)), stopping):
+            yield
     finally:
-        stopping.ask()      # also where the service ends by an error
-        thread.join(_ENDING_SECONDS)
         gc.unfreeze()
+
+
+def _sweep(count: int) -> None:
+    gc.collect(2 if count % _WHOLE_SWEEPS == 0 else 1)

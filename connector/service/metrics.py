@@ -88,11 +88,11 @@ def _of_turns(healths: Sequence[CompanyHealth], on: set[str], now: datetime) -> 
             turns.add_metric([one.company, outcome], number)
         row = one.schedule
         stalled.add_metric([one.company], float(row is not None and row.alarmed_at is not None))
-        held.add_metric([one.company], float(one.held_since is not None))
+        held.add_metric([one.company], float(one.at_work is not None))
         failures.add_metric([one.company], row.failures if row is not None else 0)
         if one.progressed_at is not None:
             still.add_metric([one.company], _age(one.progressed_at, now))
-        if row is not None and one.company in on and one.held_since is None and row.due_at <= now:
+        if row is not None and one.company in on and one.at_work is None and row.due_at <= now:
             late.append(_age(row.due_at, now))
     yield from (turns, stalled, held, failures, still)
     yield GaugeMetricFamily("mql_queue_depth", "Companies that are due and wait for their turn.", value=len(late))

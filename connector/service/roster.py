@@ -11,8 +11,9 @@ from connector.errors import ConfigError
 from connector.logs import get_logger
 from connector.mapping.layers import files_of
 from connector.mapping.load import load_mapping
+from connector.pipeline.trouble import trouble_of
+from connector.service.configured import is_as_before
 from connector.service.schedule import Schedule, first_due_at, is_too_far, leave_quiet, next_due_at, schedule_of
-from connector.service.turn import trouble_of
 from connector.settings import Config, load_config
 from connector.store import Store
 from connector.wiring import Clock, system_clock
@@ -65,8 +66,8 @@ class Roster:
     def refresh(self, *, at_once: bool = False) -> None:
         """Read anew what changed on disk, and put right the rows that no turn puts right.
 
-        A company in trouble is due at once when a file of its configuration changed, or somebody's run of it went
-        well. Cheap when called too often, but for `at_once`.
+        A company in trouble is due at once when its configuration changed, also before this process began, or
+        somebody's run of it went well. Cheap when called too often, but for `at_once`.
 
         Raises:
             StoreError: The store cannot be used.
@@ -169,7 +170,8 @@ class Roster:
         """Have the companies in trouble tried again for which it may be over."""
         mended = set(self._store.read_mended())
         for row in self._store.read_schedules() if changed else ():
-            if row.failures and row.company in changed and row.started_at is not None:
+            # Of a process that has just begun all files are new: being restarted mends nothing.
+            if row.failures and row.company in changed and not is_as_before(self._config, row.company, row.failed_with):
                 mended.add(row.company)
         for name in sorted(mended.intersection(self._config.settings.companies)):
             self._store.hasten(name, self._clock())

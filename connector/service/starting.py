@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connector.errors import ConfigError
 from connector.logs import get_logger
-from connector.service.turn import trouble_of
+from connector.pipeline.trouble import trouble_of
 from connector.settings import Config
 from connector.wiring import check_config, check_notices
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from datetime import timedelta
 
-from connector.errors import StoreError
-from connector.logs import get_logger
+from connector.service.beside import beside_turns
 from connector.service.stopping import Stopping
 from connector.store import Store
 from connector.wiring import Clock, system_clock
-
-log = get_logger(__name__)
 
 KEPT = timedelta(days=90)
 """So long runs that did nothing, and counts of calls, are kept. Our choice: nothing but people asks for them."""
@@ -26,8 +21,6 @@ _LOG_SECONDS = 10.0
 
 _PAUSE_SECONDS = 0.5
 """Between two portions: a store that was never tidied has a year's worth, and the turns go first."""
-
-_ENDING_SECONDS = 2.0
 
 
 class Tidying:
@@ -64,26 +57,15 @@ def keep_tidy(store: Store, stopping: Stopping, clock: Clock = system_clock) -> 
 
     SQLite's log is looked after all the time.
     """
-    tidying = Tidying(store, clock)
+    tidying, due_at = Tidying(store, clock), time.monotonic() + _FIRST_SECONDS
 
     def work() -> None:
-        due_at = time.monotonic() + _FIRST_SECONDS
-        while not stopping.wait(_LOG_SECONDS):
-            try:
-                store.cut_log()
-                if time.monotonic() >= due_at:
-                    due_at = time.monotonic() + _FIRST_SECONDS
-                    tidying.tidy(stopping.wait)
-                    due_at = time.monotonic() + _EVERY_SECONDS
-            except StoreError as error:
-                log.warning("store not tidied", error=type(error).__name__)    # the turns tell of it in full
-            except Exception:      # a bug of ours here must not end the service
-                log.exception("store not tidied")
+        nonlocal due_at
+        store.cut_log()
+        if time.monotonic() >= due_at:
+            due_at = time.monotonic() + _FIRST_SECONDS      # where it fails
+            tidying.tidy(stopping.wait)
+            due_at = time.monotonic() + _EVERY_SECONDS
 
-    thread = threading.Thread(target=copy_context().run, args=(work,), name="tidying", daemon=True)
-    thread.start()
-    try:
+    with beside_turns("tidying", _LOG_SECONDS, work, stopping):
         yield
-    finally:
-        stopping.ask()      # also where the service ends by an error
-        thread.join(_ENDING_SECONDS)

@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from connector.errors import (
     AuthError,
-    ConfigError,
     ConnectorError,
     LeaseHeldError,
     LeaseLostError,
@@ -21,8 +20,10 @@ from connector.errors import (
     StoreError,
 )
 from connector.logs import bound, get_logger
-from connector.pipeline.company import Company, Step
+from connector.pipeline.company import Step
 from connector.pipeline.run import RunReport, sync
+from connector.pipeline.trouble import trouble_of
+from connector.service.configured import stand_in
 from connector.service.schedule import next_due_at, retry_due_at, schedule_of
 from connector.settings import Config
 from connector.store import ScheduleRow, Store
@@ -43,8 +44,6 @@ _LOOK_SECONDS = 1.0
 _STEP_SECONDS = 0.2
 _NOTE_SECONDS = 60.0
 """So often a turn that stores things notes that it gets on, lest it be taken for stalled."""
-
-_LONGEST_TROUBLE = 500
 
 
 class TurnOutcome(StrEnum):
@@ -109,15 +108,12 @@ def take_turn(
                 is_stored=False,
             )
         work = _Work(config, store, company, asked_to_stop, clock, began_at, others_wait)
+        # Before the turn reads its files: they may be mended while it fails. A first failure is tried again soon.
+        configured = stand_in(config, company) if before.failures else ""
         work.run()
+        if work.outcome is TurnOutcome.FAILED:
+            work.failed_with = configured or stand_in(config, company)
         return _note(work, before)
-
-
-def trouble_of(error: ConnectorError) -> str:
-    """Return an error with its remedy as one line."""
-    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return _one_line(f"{problems[0]}{more}{f'; {error.hint}' if error.hint else ''}")
 
 
 class _Work:
@@ -130,6 +126,7 @@ class _Work:
         has_stored: The run stored something.
         time_zone: The company's, once its mapping is read.
         report: The run's.
+        failed_with: Stands for the configuration that it failed with.
     """
 
     def __init__(
@@ -137,7 +134,7 @@ class _Work:
         began_at: datetime, others_wait: Callable[[], bool] | None,
     ) -> None:
         self.config, self.store, self.company, self.clock, self.began_at = config, store, company, clock, began_at
-        self.outcome, self.trouble, self.time_zone = TurnOutcome.FAILED, "", "UTC"
+        self.outcome, self.trouble, self.time_zone, self.failed_with = TurnOutcome.FAILED, "", "UTC", ""
         self.is_shut = self.has_stored = False
         self.report: RunReport | None = None
         self._asked_to_stop, self._others_wait = asked_to_stop, others_wait or self._somebody_waits
@@ -159,7 +156,7 @@ class _Work:
             with open_company(self.config, self.company, clock=self.clock, store=self.store) as opened:
                 self.time_zone = opened.mapping.time_zone
                 self.report = sync(opened, self._heed, sleep=self._sleep)
-                self._judge(opened, self.report)
+                self._judge(self.report)
         except LeaseHeldError:
             self.outcome = TurnOutcome.BUSY
         except LeaseLostError as error:
@@ -167,19 +164,17 @@ class _Work:
         except ConnectorError as error:
             self.trouble, self.is_shut = trouble_of(error), isinstance(error, AuthError)
         except Exception as error:      # one company's bug must not end the service for all others
-            # Its text may hold data: the log line of `tell_error` has kind and place only.
             log.error("turn broken", exc_info=True)
-            self.trouble = f"an unexpected {type(error).__name__}; the service's log says where"
+            self.trouble = trouble_of(error)
 
-    def _judge(self, opened: Company, report: RunReport) -> None:
+    def _judge(self, report: RunReport) -> None:
         if report.is_paused:
             self.outcome = TurnOutcome.PAUSED
             return
-        problems = report.problems
         self.outcome = (
-            TurnOutcome.HELD if report.held else TurnOutcome.PROBLEMS if problems else TurnOutcome.DONE
+            TurnOutcome.HELD if report.held else TurnOutcome.PROBLEMS if report.problems else TurnOutcome.DONE
         )
-        self.trouble = _told(opened.name, report, len(problems))
+        self.trouble = report.trouble
 
     def _heed(self, step: Step) -> None:
         """Take note of a step of the run; end the run there when it is time.
@@ -189,7 +184,7 @@ class _Work:
         """
         self.has_stored = self.has_stored or (step.is_news and step.done > 0)
         if self._asked_to_stop():
-            raise RunPausedError("the service stops")
+            raise _stopped()
         now = time.monotonic()
         if step.done > 0 and now >= self._notes_at:
             self._notes_at, self.progressed_at = now + _NOTE_SECONDS, self.clock()
@@ -198,7 +193,7 @@ class _Work:
         if self.has_stored and now >= max(self._hands_over_at, self._looks_at):
             self._looks_at = now + _LOOK_SECONDS
             if self._others_wait():
-                raise RunPausedError("other companies wait")
+                raise RunPausedError("other companies waited", hint="it goes on after them")
 
     def _somebody_waits(self) -> bool:
         companies = self.config.settings.companies
@@ -210,8 +205,12 @@ class _Work:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._asked_to_stop():
-                raise RunPausedError("the service stops")
+                raise _stopped()
             time.sleep(min(left, _STEP_SECONDS))
+
+
+def _stopped() -> RunPausedError:
+    return RunPausedError("the service was ended", hint="its next start goes on")
 
 
 def _note(work: _Work, before: ScheduleRow) -> Turn:
@@ -228,7 +227,9 @@ def _note(work: _Work, before: ScheduleRow) -> Turn:
     )
     try:
         turn = replace(turn, due_at=_due_at(work, failures, ended_at))
-        row = _row_of(turn, replace(before, progressed_at=work.progressed_at or before.progressed_at), failures)
+        row = _row_of(
+            turn, replace(before, progressed_at=work.progressed_at or before.progressed_at), failures, work.failed_with,
+        )
         if not work.store.end_turn(row, work.began_at, counted_as=outcome.value):
             log.info("another turn began meanwhile")
     except StoreError as error:
@@ -258,32 +259,12 @@ def _due_at(work: _Work, failures: int, now: datetime) -> datetime:
     return next_due_at(schedule, work.company, work.began_at, now, moment=moment)
 
 
-def _row_of(turn: Turn, before: ScheduleRow, failures: int) -> ScheduleRow:
+def _row_of(turn: Turn, before: ScheduleRow, failures: int, failed_with: str) -> ScheduleRow:
     if turn.outcome is TurnOutcome.BUSY:
         # No turn of ours: the row tells of the last one that was, and that it is due again soon.
         return replace(before, due_at=turn.due_at)
     return replace(
         before, due_at=turn.due_at, started_at=turn.started_at, ended_at=turn.ended_at,
         progressed_at=turn.ended_at if turn.has_progressed else before.progressed_at, outcome=turn.outcome.value,
-        trouble=turn.trouble, failures=failures,
+        trouble=turn.trouble, failures=failures, failed_with=(failed_with or before.failed_with) if failures else "",
     )
-
-
-def _told(company: str, report: RunReport, problem_count: int) -> str:
-    """Return the worst of a run's problems as one line that names no person."""
-    if report.stopped:
-        lines = [f"{crm}: {why}" for crm, why in report.stopped.items()]
-    elif report.unread:
-        lines = [f"not read to their end yet: {', '.join(report.unread)}; nobody was judged"]
-    elif report.held:
-        lines = [f"nothing was written: {report.held.total:,} changes wait for approval"]
-    elif problem_count:
-        lines = [f"{problem_count} problem(s): `mql runs {company}` and `mql outbox {company}` tell more"]
-    else:
-        lines = []
-    return _one_line("; ".join(lines))
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TROUBLE else f"{line[:_LONGEST_TROUBLE - 1]}…"

@@ -157,6 +157,20 @@ class BackfillsStore(Database):
             )
             connection.execute(_change(lease.company, number).values(worked_at=at))
 
+    def read_streams_again(
+        self, lease: Lease, number: int, places: Sequence[tuple[str, str]], at: datetime,
+    ) -> None:
+        """Note that a backfill is to read these (CRM, stream) pairs once more, and is at its reading again."""
+        table = backfill_streams.c
+        with self._writing(lease) as connection:
+            for crm, stream in places:
+                connection.execute(update(backfill_streams).where(
+                    table.company == lease.company, table.number == number, table.crm == crm, table.stream == stream,
+                ).values(ended_at=None))
+            connection.execute(
+                _change(lease.company, number).values(state=BackfillState.READING.value, worked_at=at)
+            )
+
     def move_backfill(
         self, lease: Lease, number: int, state: BackfillState, at: datetime, *, holds_on: bool = False,
     ) -> None:

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Table, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Table, func, select, type_coerce
 
 from connector.store.database import Database
 from connector.store.instants import Instant
-from connector.store.portable import Row, columns, tables
+from connector.store.portable import ROWS_AT_ONCE, Row, columns, number_column, tables
 from connector.store.versions import REVISIONS
-
-_ROWS_AT_ONCE = 2_000
-"""Rows in memory at a time."""
 
 
 class PortableState(NamedTuple):
@@ -43,6 +40,18 @@ class ExportingStore(Database):
                 REVISIONS[-1], ((table, _read_rows(connection, company, table)) for table in tables())
             )
 
+    def read_numbers(self, company: str) -> dict[str, tuple[int, int]]:
+        """Return table -> the lowest and the highest number of a company's rows, for tables with rows and numbers."""
+        found = {}
+        with self._reading() as connection:
+            for table in tables():
+                if (name := number_column(table)) is not None:
+                    query = select(func.min(table.c[name]), func.max(table.c[name])).where(table.c.company == company)
+                    lowest, highest = connection.execute(query).one()
+                    if lowest is not None:
+                        found[table.name] = (lowest, highest)
+        return found
+
     def has_state(self, company: str) -> bool:
         """Tell whether anything that would go into an archive is kept of a company."""
         with self._reading() as connection:
@@ -55,6 +64,6 @@ class ExportingStore(Database):
 def _read_rows(connection: Connection, company: str, table: Table) -> Iterator[Row]:
     read = [type_coerce(c, BigInteger) if isinstance(c.type, Instant) else c for c in columns(table)]
     query = select(*read).where(table.c.company == company).order_by(*table.primary_key.columns)
-    options = {"yield_per": _ROWS_AT_ONCE}      # on PostgreSQL by a cursor of the server's: else all would be sent
+    options = {"yield_per": ROWS_AT_ONCE}      # on PostgreSQL by a cursor of the server's: else all would be sent
     for row in connection.execute(query, execution_options=options):
         yield list(row)

@@ -20,7 +20,7 @@ from connector.store.bulk import as_list, each_of, insert_rows, run_text
 from connector.store.codec import dump_json, load_json
 from connector.store.database import Database
 from connector.store.instants import from_micros, hour_of, to_micros
-from connector.store.rows import ChangeState, Lease
+from connector.store.rows import AtWork, ChangeState, Lease
 from connector.store.schedules import ScheduleRow, to_schedule_row
 from connector.store.schema import (
     company_state,
@@ -42,7 +42,7 @@ _FRESHNESS = "freshness:"
 
 # The newest run of each company by the end of an index: `GROUP BY` would read all runs there ever were.
 _LAST_RUNS = """
-    SELECT company, status, started_at, finished_at FROM runs WHERE run_id IN (
+    SELECT company, status, started_at, finished_at, trouble FROM runs WHERE run_id IN (
         SELECT (SELECT max(newest.run_id) FROM runs newest WHERE newest.company = named.value)
         FROM (SELECT value FROM json_each(?)) named
     )
@@ -87,6 +87,7 @@ class Freshness:
             never read to its end.
         loaded_at: When the last of them had been read to its end for the first time; None: not yet.
         allowed: Our share of the CRM's calls in a day; None: unknown.
+        promised_seconds: Stream -> how old it may get before a run asks for it; those that every run asks are left out.
         time_zone: The company's.
         language: The company's.
     """
@@ -96,6 +97,7 @@ class Freshness:
     allowed: int | None = None
     time_zone: str = "UTC"
     language: str = ""
+    promised_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class LastRun:
     status: str
     started_at: datetime
     finished_at: datetime | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class CompanyHealth:
 
     Attributes:
         schedule: Its turns; None: the service never had it.
-        held_since: Since when somebody is at work for it; None: nobody is.
+        at_work: Who is at work for it; None: nobody is.
         last_run: Its newest run; None: there was none.
         freshness: CRM -> how far it is read.
         calls: CRM -> calls sent in the last 24 hours.
@@ -124,7 +127,7 @@ class CompanyHealth:
 
     company: str
     schedule: ScheduleRow | None = None
-    held_since: datetime | None = None
+    at_work: AtWork | None = None
     last_run: LastRun | None = None
     freshness: Mapping[str, Freshness] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
@@ -174,6 +177,7 @@ class HealthStore(Database):
                 "loaded_at": None if loaded_at is None else to_micros(loaded_at),
                 "allowed": freshness.allowed if freshness.allowed is not None else before.allowed,
                 "time_zone": freshness.time_zone, "language": freshness.language,
+                "promised_seconds": dict(freshness.promised_seconds),
             })
             insert_rows(
                 connection, company_state, ("company", "name", "value"), [(lease.company, f"{_FRESHNESS}{crm}", value)],
@@ -220,18 +224,18 @@ class HealthStore(Database):
         return told
 
 
-def _read_held(connection: Connection, names: Sequence[str], at: datetime) -> dict[str, datetime]:
-    query = select(leases.c.company, leases.c.acquired_at).where(
+def _read_held(connection: Connection, names: Sequence[str], at: datetime) -> dict[str, AtWork]:
+    query = select(leases.c.company, leases.c.holder, leases.c.acquired_at).where(
         leases.c.company.in_(each_of(names)), leases.c.holder.is_not(None), leases.c.expires_at > at,
     )
-    return {row.company: row.acquired_at for row in connection.execute(query)}
+    return {company: AtWork(holder, since) for company, holder, since in connection.execute(query)}
 
 
 def _read_last_runs(connection: Connection, names: Sequence[str]) -> dict[str, LastRun]:
     found = run_text(connection, _LAST_RUNS, (as_list(connection, names),))
     return {
-        company: LastRun(status, from_micros(started), None if finished is None else from_micros(finished))
-        for company, status, started, finished in found
+        company: LastRun(status, from_micros(started), None if finished is None else from_micros(finished), trouble)
+        for company, status, started, finished, trouble in found
     }
 
 
@@ -322,4 +326,5 @@ def _to_freshness(text: str) -> Freshness:
     return Freshness(
         {name: None if moment is None else from_micros(moment) for name, moment in plain["streams"].items()},
         None if loaded_at is None else from_micros(loaded_at), plain["allowed"], plain["time_zone"], plain["language"],
+        plain.get("promised_seconds", {}),      # what was noted before version 0007 has none
     )

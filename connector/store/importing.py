@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Table, delete, func, select, text
 
 from connector.errors import StoreError
 from connector.store.bulk import insert_rows
 from connector.store.database import Database
-from connector.store.portable import Row, columns, number_column, shifted, tables
+from connector.store.portable import Row, batches, columns, number_column, shifted, tables
 from connector.store.rows import Lease
-
-_ROWS_AT_ONCE = 2_000
 
 _LAST_GIVEN = "SELECT last_value FROM {name} WHERE is_called"
 
@@ -58,7 +55,7 @@ class ImportingStore(Database):
             for table, rows in state:
                 names = [column.name for column in columns(table)]
                 with_numbers = map(shifted(table, offsets), rows)
-                for batch in _batches(with_numbers):
+                for batch in batches(with_numbers):
                     insert_rows(
                         connection, table, ("company", *names), [(lease.company, *row) for row in batch],
                     )
@@ -86,9 +83,3 @@ def _reserve(connection: Connection, numbers: Mapping[str, tuple[int, int]]) -> 
                 "name": sequence, "last": highest + offsets[table.name],
             })
     return offsets
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, _ROWS_AT_ONCE)):
-        yield batch

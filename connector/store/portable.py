@@ -6,7 +6,8 @@ it is). Instants are integer microseconds, as everywhere in the store. Rows come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, SmallInteger, Table
@@ -24,10 +25,15 @@ LEFT_OUT = {
 UNDECLARED_REFERENCES = {("outbox", "replacement_run_id"): "runs"}
 """Columns that hold another table's number, and that the schema does not say so of."""
 
+ROWS_AT_ONCE = 2_000
+"""Rows in memory at a time."""
 
 _BITS = {SmallInteger: 15, BigInteger: 63, Integer: 31}
 
 Row = list[Any]
+
+PortableTable = Table
+"""A table as others than the store name it."""
 
 
 def tables(metadata: MetaData = METADATA) -> list[Table]:
@@ -55,6 +61,13 @@ def references(table: Table) -> dict[str, str]:
     return declared | more
 
 
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows in lists of `ROWS_AT_ONCE`, the last one shorter."""
+    rest = iter(rows)
+    while batch := list(islice(rest, ROWS_AT_ONCE)):
+        yield batch
+
+
 class RowCheck:
     """Whether rows of one table are what they must be; they are handed in one after the other.
 
@@ -79,7 +92,7 @@ class RowCheck:
         self._tests = [(i, column.name, _test_of(column)) for i, column in enumerate(own)]
         self._key = [names.index(column.name) for column in table.primary_key.columns if column.name != "company"]
         self._number = None if number is None else names.index(number)
-        self._is_referred_to = any(table.name in references(other).values() for other in tables())
+        self._is_referred_to = any(table.name in references(other).values() for other in tables(table.metadata))
         self._references = [(names.index(column), numbers[to], to) for column, to in references(table).items()]
         self._before: list[Any] | None = None
 

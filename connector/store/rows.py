@@ -20,8 +20,19 @@ class Lease(NamedTuple):
     token: int
 
 
+class AtWork(NamedTuple):
+    """Who holds a company's lease, and since when."""
+
+    holder: str
+    since: datetime
+
+
 class Run(NamedTuple):
-    """One run; `status` is `running` and `finished_at` None until it is finished."""
+    """One run; `status` is `running` and `finished_at` None until it is finished, and for ever where it died.
+
+    Attributes:
+        trouble: What was wrong, and what to do, on one line without personal data; empty for nothing.
+    """
 
     run_id: int
     company: str
@@ -30,6 +41,7 @@ class Run(NamedTuple):
     counts: Mapping[str, int | str]
     started_at: datetime
     finished_at: datetime | None
+    trouble: str = ""
 
 
 class DefinitionRow(NamedTuple):

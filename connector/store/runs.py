@@ -12,7 +12,7 @@ from connector.store.bulk import insert_rows, run_text
 from connector.store.codec import dump_json, load_json
 from connector.store.database import Database, check_lease
 from connector.store.instants import to_micros
-from connector.store.rows import Lease, Run
+from connector.store.rows import AtWork, Lease, Run
 from connector.store.schema import company_state, leases, runs
 
 # As text: a run reads it a hundred times, and SQLAlchemy takes longer to build a query than SQLite to answer this one.
@@ -20,6 +20,7 @@ _READ_STATE = "SELECT name, value FROM company_state WHERE company = ?"
 
 _RUN_COLUMNS = (
     runs.c.run_id, runs.c.company, runs.c.kind, runs.c.status, runs.c.counts, runs.c.started_at, runs.c.finished_at,
+    runs.c.trouble,
 )
 
 
@@ -32,13 +33,15 @@ class RunsStore(Database):
         with self._changing() as connection:
             return int(connection.execute(insert(runs).values(row).returning(runs.c.run_id)).scalar_one())
 
-    def finish_run(self, run_id: int, status: str, counts: Mapping[str, int | str], at: datetime) -> None:
-        """Note how a run ended.
+    def finish_run(
+        self, run_id: int, status: str, counts: Mapping[str, int | str], at: datetime, *, trouble: str = "",
+    ) -> None:
+        """Note how a run ended, and what was wrong.
 
         Raises:
             StoreError: There is no such run.
         """
-        values = {"status": status, "counts": dump_json(dict(counts)), "finished_at": at}
+        values = {"status": status, "counts": dump_json(dict(counts)), "finished_at": at, "trouble": trouble}
         with self._changing() as connection:
             if not connection.execute(update(runs).where(runs.c.run_id == run_id).values(values)).rowcount:
                 raise StoreError(f"store {self._place}: there is no run {run_id}")
@@ -107,6 +110,15 @@ class RunsStore(Database):
             except LeaseLostError:
                 return
             connection.execute(update(leases).where(leases.c.company == lease.company).values(holder=None))
+
+    def get_at_work(self, company: str, at: datetime) -> AtWork | None:
+        """Who is at work for the company at `at`; None: nobody is."""
+        query = select(leases.c.holder, leases.c.acquired_at).where(
+            leases.c.company == company, leases.c.holder.is_not(None), leases.c.expires_at > at,
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else AtWork(*row)
 
     def get_company_state(self, company: str) -> dict[str, str]:
         """The facts that `set_company_state` kept for this company, by name."""

@@ -30,6 +30,7 @@ class ScheduleRow:
         failures: How many turns in a row got nowhere.
         alarmed_at: Since when it counts as stalled.
         alarm_told_at: When that was told.
+        failed_with: Stands for the configuration that the last turn failed with; empty where it did not.
     """
 
     company: str
@@ -42,6 +43,7 @@ class ScheduleRow:
     failures: int = 0
     alarmed_at: datetime | None = None
     alarm_told_at: datetime | None = None
+    failed_with: str = ""
 
 
 class SchedulesStore(Database):
@@ -123,6 +125,7 @@ class SchedulesStore(Database):
                 update(schedules).where(schedules.c.company == row.company, schedules.c.started_at == began_at).values(
                     due_at=row.due_at, started_at=row.started_at, ended_at=row.ended_at,
                     progressed_at=row.progressed_at, outcome=row.outcome, trouble=row.trouble, failures=row.failures,
+                    failed_with=row.failed_with,
                 )
             )
             insert_rows(

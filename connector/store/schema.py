@@ -60,6 +60,7 @@ runs = Table(
     Column("counts", _TEXT),                                # JSON object; NULL while it runs
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("trouble", _TEXT, nullable=False, server_default=text("''")),   # one line; no personal data
     Index(None, "company", "run_id"),
 )
 
@@ -415,6 +416,7 @@ schedules = Table(
     _count("failures", 0),                                 # turns in a row that got nowhere
     Column("alarmed_at", Instant),                         # since when it counts as stalled
     Column("alarm_told_at", Instant),                      # when that was told
+    Column("failed_with", _TEXT, nullable=False, server_default=text("''")),    # stands for the configuration
     Index(None, "due_at"),
     sqlite_with_rowid=False,
 )

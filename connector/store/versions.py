@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from connector.errors import StoreError
 from connector.store.sqlite_statistics import write_statistics
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every schema version this program knows, oldest first; the last one is what it works with."""
 
 _VERSION_TABLE = "alembic_version"
@@ -91,7 +91,7 @@ def bring_up_to_date(engine: Engine, place: str, *, upgrades: bool = False) -> S
                     hint="run `mql db upgrade` once every program of the former version may end",
                 )
             if not state.is_current:
-                _migrate(connection)
+                _migrate(connection, "head")
                 if is_sqlite:
                     write_statistics(connection)
             state = read_state(connection, place)
@@ -107,7 +107,15 @@ def _refuse_newer(state: SchemaState) -> None:
         )
 
 
-def _migrate(connection: Connection) -> None:
+def make_older(engine: Engine, revision: str) -> None:
+    """Make an older schema in an empty database, for what was written by it; `revision` is one of `REVISIONS`."""
+    with engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            _migrate(connection, revision)
+
+
+def _migrate(connection: Connection, revision: str) -> None:
     # Imported here only: it takes longer than everything else at start-up together.
     from alembic import command
     from alembic.config import Config
@@ -115,4 +123,4 @@ def _migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,18 +13,24 @@ from typing import Any
 
 import pytest
 import requests
+import tomlkit
 
+from connector.cli import run
 from connector.pipeline.company import Company
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
 from connector.wiring import open_company
+from tests.acceptance.mappings import MAPPINGS, SHIPPED, mapping_text, with_few_streams
+from tests.acceptance.mappings import ROOT as ROOT
+from tests.sqlite_store import fresh_sqlite
 
-ROOT = Path(__file__).parents[2]
 EMAIL = "ken.sato@asahi.example"
 HTTP = requests.Session()
 """What everybody but the product calls the sandboxes with: a connection a call costs as much as the call itself."""
 HTTP.trust_env = False    # nor is the whole environment looked through for a proxy each time
 os.register_at_fork(after_in_child=HTTP.close)    # of no use to two processes
+UNHURRIED = {"searches_per_second": 10_000, "requests_per_ten_seconds": 100_000}
+"""The sandbox refuses nobody for their haste unless it is told to: waiting as for HubSpot would prove nothing here."""
 READING = ("/search", "/batch/read", "/token", "/query", "/composite")
 
 
@@ -32,10 +39,10 @@ def make_config(
 ) -> Config:
     """Return the configuration of one company on the sandboxes; `more` are further sections of the company."""
     content: dict[str, Any] = {
-        "store": {"url": store_url or f"sqlite:///{folder / 'mql.db'}"},
+        "store": {"url": store_url or fresh_sqlite(folder / "mql.db")},
         "companies": {company: {
-            "mapping": str(ROOT / f"mappings/{company}.toml"),
-            "hubspot": {"base_url": urls["hubspot"], "token": f"pat-sandbox-{account}"},
+            "mapping": str(MAPPINGS[company]),
+            "hubspot": {"base_url": urls["hubspot"], "token": f"pat-sandbox-{account}", **UNHURRIED},
             "salesforce": {
                 "base_url": urls["salesforce"],
                 "client_id": f"sandbox-{account}", "client_secret": f"secret-sandbox-{account}",
@@ -46,10 +53,22 @@ def make_config(
     return Config(path=folder / "config.toml", settings=Settings(**content), in_file=content)
 
 
-def mapping_text(company: str) -> str:
-    """Return a shipped mapping's text as it may stand in another folder: the tables it uses are named in full."""
-    text = (ROOT / f"mappings/{company}.toml").read_text(encoding="utf-8")
-    return text.replace('"tables/', f'"{ROOT}/mappings/tables/')
+@pytest.fixture(scope="module", autouse=True)
+def _streams_of_the_module(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have `MAPPINGS` name the mapping with few streams where a module is marked `few_streams`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("few_streams"):
+            few = tmp_path_factory.mktemp("mappings") / "mirai.toml"
+            few.write_text(with_few_streams(mapping_text("mirai")), encoding="utf-8")
+            patch.setitem(MAPPINGS, "mirai", few)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _streams_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """... and the shipped one again for a test that is marked `every_stream`."""
+    if request.node.get_closest_marker("every_stream"):
+        monkeypatch.setitem(MAPPINGS, "mirai", SHIPPED["mirai"])
 
 
 class Crms:
@@ -70,8 +89,9 @@ class Crms:
         answer.raise_for_status()
         return list(answer.json()["records"])
 
-    def requests(self, crm: str) -> list[dict[str, Any]]:
-        answer = HTTP.get(f"{self.urls[crm]}/_sandbox/requests", params={"account": self.account}, timeout=60)
+    def requests(self, crm: str, since: int = 0) -> list[dict[str, Any]]:
+        asked = {"account": self.account, "since": since}
+        answer = HTTP.get(f"{self.urls[crm]}/_sandbox/requests", params=asked, timeout=60)
         return list(answer.json()["requests"])
 
     def writes(self) -> int:
@@ -164,7 +184,8 @@ def player(pair: SandboxPair, request: pytest.FixtureRequest) -> Iterator[Player
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[SandboxPair]:
-    with SandboxPair() as running:
+    """Both CRMs, empty; a module that works on the seeds' own accounts has a fixture of this name with them."""
+    with SandboxPair(load=()) as running:
         yield running
 
 
@@ -187,6 +208,27 @@ def human(player: Player) -> tuple[str, str]:
     ids = player.contact(EMAIL, lifecyclestage="lead"), player.lead(EMAIL, Status="新規")
     player.download_in_hubspot(EMAIL)
     return ids
+
+
+Asking = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(player: Player, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Asking:
+    """Run `mql` for mirai and return its exit code and what it prints: JSON read, else both outputs together."""
+    path = tmp_path / "config.toml"
+    content = make_config(tmp_path, player.urls, "mirai", player.account).in_file
+    path.write_text(tomlkit.dumps(content), encoding="utf-8")
+
+    def asking(*arguments: str) -> Any:
+        capfdbinary.readouterr()
+        code = run(["--config", str(path), *arguments])
+        printed = capfdbinary.readouterr()
+        if "--json" in arguments:
+            return code, json.loads(printed.out)
+        return code, printed.out.decode() + printed.err.decode()
+
+    return asking
 
 
 @pytest.fixture

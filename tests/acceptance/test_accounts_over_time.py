@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.core.normalize import Normalizer
 from connector.mapping.model import Mapping
 from connector.pipeline.accounts import match_accounts
 from connector.pipeline.company import Company
@@ -20,7 +19,7 @@ from connector.pipeline.understand import read_contacts
 from connector.records import AccountDoubt, AccountMatch, RawRecord, Removal, RemovalKind
 from connector.reports.people import list_people
 from tests.acceptance.conftest import Opener, Player
-from tests.acceptance.life import MIRAI, NOW, Arrival, Life, begin, contact, hubspot, lead, store
+from tests.acceptance.life import MIRAI, NORMALIZER, NOW, Arrival, Life, begin, contact, hubspot, lead, store
 
 __all__ = ["begin", "store"]  # fixtures
 
@@ -169,9 +168,8 @@ EVENTS = st.one_of(
 def companies_of_all(life: Life) -> dict[str, AccountMatch | AccountDoubt | None]:
     store, name = life.company.store, life.company.name
     keys = store.get_person_keys(name, store.list_people(name, 100))
-    normalizer = Normalizer(life.company.mapping)
-    records = {i: list(read_contacts(life.company, normalizer, own).values()) for i, own in keys.items()}
-    found = match_accounts(life.company, normalizer, records)
+    records = {i: list(read_contacts(life.company, NORMALIZER, own).values()) for i, own in keys.items()}
+    found = match_accounts(life.company, NORMALIZER, records)
     return {person_id: found.get(person_id) for person_id in records}
 
 

@@ -16,6 +16,8 @@ from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
 from tests.acceptance.conftest import Opener, Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, pair: SandboxPair, tmp_path: Path) -> Opener:
@@ -63,6 +65,7 @@ def test_salesforce_alone_gives_the_articles_points(
     assert task_count(player, "salesforce") == is_mql
 
 
+@pytest.mark.every_stream
 def test_person_in_both_crms_has_one_score_and_one_handoff_in_each(player: Player, opener: Opener) -> None:
     player.contact("ken.sato@asahi.example", "担当者")
     player.download_in_hubspot("ken.sato@asahi.example")

@@ -13,20 +13,23 @@ from typing import Any
 import pytest
 
 from connector.errors import ConfigError, ConnectorError, LeaseHeldError
+from connector.pipeline.backfill import streams
 from connector.pipeline.backfill.order import Order, all_streams, find_since, find_streams, settle
 from connector.pipeline.backfill.parts import Advance, Rhythm
+from connector.pipeline.backfill.report import BackfillReport
 from connector.pipeline.backfill.share import estimate_streams
 from connector.pipeline.backfill.standing import read_standing
-from connector.pipeline.backfill.work import BackfillReport, begin, cancel, hold_backfill, work
+from connector.pipeline.backfill.work import begin, cancel, hold_backfill, work
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import sync
+from connector.records import RecordKey
 from connector.reports.explain import explain
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
-from connector.store import BackfillState, HandoffMode
+from connector.store import BackfillState, BackfillStream, HandoffMode
 from connector.wiring import open_company
-from tests.acceptance.conftest import Player, make_config
+from tests.acceptance.conftest import Player, make_config, mapping_text
 
 EMAIL = "ken@asahi.example"
 OTHER = "aya@minato.example"
@@ -39,8 +42,14 @@ Open = Callable[..., AbstractContextManager[Company]]
 def open_mirai(pair: SandboxPair, player: Player, tmp_path: Path) -> Open:
     """Open mirai on the player's account; `later` moves our clock, `share` is `sync.backfill_share`."""
 
-    def open_it(later: timedelta = timedelta(0), share: float = 0.5, calls_share: float = 0.5) -> Any:
+    def open_it(
+        later: timedelta = timedelta(0), share: float = 0.5, calls_share: float = 0.5, mapping: Path | None = None,
+        **salesforce: Any,
+    ) -> Any:
         content = make_config(tmp_path, pair.urls, "mirai", player.account).in_file
+        content["companies"]["mirai"]["salesforce"] |= salesforce
+        if mapping is not None:
+            content["companies"]["mirai"]["mapping"] = str(mapping)
         content["sync"] = {"backfill_share": share}
         content["companies"]["mirai"]["hubspot"]["daily_calls_share"] = calls_share
         config = Config(path=tmp_path / "config.toml", settings=Settings(**content), in_file=content)
@@ -208,6 +217,120 @@ def test_what_it_could_not_judge_is_held_when_a_run_judges_it_and_so_is_whom_a_c
     assert len(tasks(player)) == 1
 
 
+def test_a_page_of_a_bulk_job_does_not_undo_a_change_of_the_same_second_that_a_run_has_read(
+    player: Player, open_mirai: Open,
+) -> None:
+    lead_id, key = player.lead(OTHER, LastName="一"), ""
+    player.advance(3600)
+    second = (datetime.now(UTC) + timedelta(hours=2)).replace(microsecond=0)
+
+    def at(seconds: float) -> None:
+        player.control("salesforce", "clock", now=(second + timedelta(seconds=seconds)).isoformat())
+
+    with open_mirai(bulk_from_records=0) as company, open_mirai() as beside:
+        sync(beside)
+        key = RecordKey("salesforce", "leads", lead_id)
+        at(0.0)
+        player.set_lead(lead_id, LastName="二")
+        player.control("salesforce", "switches", bulk_delay_seconds=0.9)
+
+        def between(_: float) -> None:
+            """The job runs, the lead changes again in the same second, and a run reads that: once, while it waits."""
+            if beside.store.read_versions("mirai", key):
+                return
+            at(0.5)
+            (job,) = player.salesforce("GET", "jobs/query")["records"]
+            assert player.salesforce("GET", f"jobs/query/{job['id']}")["state"] == "InProgress"
+            at(0.7)
+            player.set_lead(lead_id, LastName="三")
+            sync(beside, ask_all=True)
+            at(2.0)
+
+        report = fill(company, "leads", rhythm=Rhythm(0.0, 0.0, between))
+        assert (report.backfill.state, report.problems) == (BackfillState.DONE, [])
+        past = [one.record.payload["LastName"] for one in company.store.read_versions("mirai", key)]
+        (stored,) = company.store.read_records("mirai", [key])
+        assert (past, stored.payload["LastName"]) == (["一"], "三"), "what the job saw came too late"
+        assert {record["SystemModstamp"][:19] for record in player.records("salesforce", "Lead")} == {
+            f"{second:%Y-%m-%dT%H:%M:%S}"
+        }, "both changes in one second: else this tested nothing"
+
+
+PHONE = 'phone = "phone"\n'
+
+
+@pytest.mark.parametrize(("is_needed", "read_again"), [(True, ["hubspot.contacts"]), (False, [])])
+def test_a_mapping_edited_meanwhile_is_noticed_before_the_next_part_and_fields_that_came_are_read(
+    is_needed: bool, read_again: list[str], player: Player, open_mirai: Open, tmp_path: Path,
+) -> None:
+    two_leads(player)
+    text = mapping_text("mirai")
+    before = text.replace(PHONE, "") if is_needed else text.replace("warm_from_points = 20", "warm_from_points = 15")
+    file = tmp_path / "mirai.toml"
+    file.write_text(before, encoding="utf-8")
+    assert before != text
+
+    def edit(step: Advance) -> None:
+        if step.what == "salesforce leads":
+            file.write_text(text, encoding="utf-8")
+
+    with open_mirai(mapping=file) as company:
+        first = fill(company, tell=edit)
+        assert (first.is_overtaken, first.backfill.state) == (True, BackfillState.READING)
+        assert "hubspot.contacts" in {f"{s.crm}.{s.stream}" for s in first.backfill.streams if s.ended_at}
+    with open_mirai(mapping=file) as company:
+        report = work(company, first.backfill, silent, rhythm=QUICK).after(first)
+        assert (report.backfill.state, report.problems, report.unread) == (BackfillState.DONE, [], [])
+        assert names(report) == {EMAIL, OTHER}
+        twice = [name for name, count in records(first).items() if count and records(report)[name] > count]
+        assert twice == read_again
+        assert report.notices == [
+            f"the mapping asks for fields that were not read yet: read from their beginning again: {name}"
+            for name in ("hubspot contacts",) if is_needed
+        ]
+        (stored,) = company.store.read_stream("mirai", "hubspot", "contacts")
+        assert "phone" in stored.payload
+        assert all(report.calls[crm].sent >= first.calls[crm].sent > 0 for crm in player.urls)
+        assert sync(company).handed_off_count == 0
+
+
+def test_a_mapping_edited_while_people_are_handed_off_is_taken_up_and_nobody_is_handed_off_twice(
+    player: Player, open_mirai: Open, tmp_path: Path,
+) -> None:
+    two_leads(player)
+    file = tmp_path / "mirai.toml"
+    file.write_text(mapping_text("mirai").replace(PHONE, ""), encoding="utf-8")
+
+    def edit(step: Advance) -> None:
+        if step.what.startswith("sync back"):
+            file.write_text(mapping_text("mirai"), encoding="utf-8")
+
+    with open_mirai(mapping=file) as company:
+        first = fill(company, handoff=HandoffMode.WRITE, tell=edit)
+        assert (first.is_overtaken, first.backfill.state) == (True, BackfillState.WRITING)
+    with open_mirai(mapping=file) as company:
+        report = work(company, first.backfill, silent, rhythm=QUICK).after(first)
+        assert (report.backfill.state, report.unread) == (BackfillState.DONE, [])
+        assert report.run is not None
+        assert (report.run.handed_off_count, len(report.run.handed_off)) == (2, 2)
+        written = {crm: counts["done"] for crm, counts in report.run.outcomes.items()}
+        assert written == {"hubspot": 4, "salesforce": 4}, "what both commands wrote, together"
+        assert sync(company).handed_off_count == 0
+    assert len(tasks(player)) == 2
+
+
+def test_a_stream_of_a_crm_that_the_mapping_says_nothing_of_any_more_is_left(player: Player, open_mirai: Open) -> None:
+    with open_mirai() as company:
+        with hold_lease(company) as lease:
+            begun = company.store.start_backfill(lease, [
+                BackfillStream("hubspot", "owners", is_whole=True, expected_calls=1),
+                BackfillStream("pipedrive", "leads", is_whole=True, expected_calls=1),
+            ], handoff=HandoffMode.NONE, since=None, at=company.clock())
+        report = work(company, begun, silent, rhythm=QUICK)
+        assert (report.backfill.state, report.problems) == (BackfillState.DONE, [])
+        assert [one.stream for one in report.backfill.streams if one.ended_at] == ["owners"]
+
+
 def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Player, open_mirai: Open) -> None:
     two_leads(player)
     with open_mirai(share=0.00002) as company:
@@ -222,6 +345,36 @@ def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Pla
         assert report.goes_on_at > company.clock() + timedelta(hours=23)
         assert report.backfill.is_open
         assert sync(company).stopped == {}, "the run beside it has calls"
+
+
+def test_what_a_part_sends_is_counted_while_it_is_at_work(
+    player: Player, open_mirai: Open, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "_NOTED_EVERY_SECONDS", 0.0)
+    player.contact(EMAIL)
+    counted: list[tuple[int, int, int, int]] = []
+    with open_mirai() as company:
+        meter = company.adapters["hubspot"].meter
+
+        def look(step: Advance) -> None:
+            """Look as whoever comes after a kill -9 in this moment."""
+            found = company.store.read_backfill("mirai")
+            if step.what == "hubspot contacts" and step.done and found is not None and not counted:
+                (one,) = (s for s in found.streams if s.stream == "contacts" and s.crm == "hubspot")
+                spent, by_it = (
+                    sum(n for _, n in read("mirai", "hubspot", company.clock() - timedelta(hours=1)))
+                    for read in (company.store.read_calls, company.store.read_backfill_calls)
+                )
+                counted.append((meter.calls - spent, one.calls, one.records, by_it))
+                assert one.ended_at is None
+
+        report = fill(company, "hubspot.contacts", tell=look)
+        (one,) = report.backfill.streams
+        ((uncounted, calls, read_so_far, by_it),) = counted
+        assert (uncounted, read_so_far) == (0, 1)
+        assert 0 < calls <= one.calls
+        assert by_it >= calls
+        assert one.records == 1, "nothing is counted twice"
 
 
 def test_waiting_for_calls_goes_on_by_itself(player: Player, open_mirai: Open) -> None:

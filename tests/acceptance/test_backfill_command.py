@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,42 +9,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from threading import Thread
 
-import pytest
-import tomlkit
-
-from connector.cli import run
 from connector.pipeline.lease import hold_work
 from connector.sandbox.serve import SandboxPair
 from connector.store import BackfillState, ChangeState
 from connector.wiring import open_company
-from tests.acceptance.conftest import Crms, Player, make_config
+from tests.acceptance.conftest import Asking, Crms, Player, make_config, mapping_text
 from tests.acceptance.test_crash import (
     clear_faults,
     end_state,
     sync_when_no_note_is_on_its_way,
 )
-
-Asking = Callable[..., Any]
-
-
-@pytest.fixture
-def ask(player: Player, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Asking:
-    """Run `mql` and return its exit code and what it prints: JSON read, else standard output and error together."""
-    path = tmp_path / "config.toml"
-    content = make_config(tmp_path, player.urls, "mirai", player.account).in_file
-    path.write_text(tomlkit.dumps(content), encoding="utf-8")
-
-    def asking(*arguments: str) -> Any:
-        capfdbinary.readouterr()
-        code = run(["--config", str(path), *arguments])
-        printed = capfdbinary.readouterr()
-        if "--json" in arguments:
-            return code, json.loads(printed.out)
-        return code, printed.out.decode() + printed.err.decode()
-
-    return asking
 
 
 def run_mql(config: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -109,6 +84,8 @@ def test_the_estimate_comes_first_a_plan_tells_every_write_and_write_makes_them_
     player.contact("aya@minato.example")
     player.download_in_hubspot("aya@minato.example")
     player.download_in_salesforce(player.lead("ken@asahi.example"))
+    player.contact("staff@asahi.example", title="担当者")
+    player.contact("nobody@asahi.example", title="", department="", jobtitle="")
     code, printed = ask("backfill", "mirai")
     assert code == 0
     assert "mirai salesforce: about " in printed
@@ -123,11 +100,15 @@ def test_the_estimate_comes_first_a_plan_tells_every_write_and_write_makes_them_
         (crm, kind) for crm in player.urls for kind in ("stage", "score", "task", "note")
     )
     assert plan["would_be_mql_count"] == 2
+    assert plan["besides"] == {"hubspot": {"score": 1}}, "who has no points and had none is left alone"
     assert end_state(player)["hubspot_tasks"] == end_state(player)["salesforce_tasks"] == {}
     code, page = ask("backfill", "mirai", "--resume", "--html")
     assert page.count("<html") == 1
+    assert "<dt>ほかの人への書き込み (HubSpot)</dt><dd>スコア 約1</dd>" in page
     code, printed = ask("backfill", "mirai", "--resume")
-    assert "`mql backfill mirai --resume --handoff write` writes them" in " ".join(printed.split())
+    told = " ".join(printed.split())
+    assert "And the run that writes them, or the next sync, writes about others too, about: hubspot: 1 score" in told
+    assert "`mql backfill mirai --resume --handoff write` writes them" in told
     code, written = ask("backfill", "mirai", "--resume", "--handoff", "write", "--json")
     assert (code, written["run"]["handed_off_count"]) == (0, 2)
     code, printed = ask("backfill", "mirai", "--resume")
@@ -136,6 +117,43 @@ def test_the_estimate_comes_first_a_plan_tells_every_write_and_write_makes_them_
     code, run_again = ask("sync", "mirai", "--json")
     assert (code, run_again["handed_off_count"]) == (0, 0)
     assert [sum(end_state(player)[f"{crm}_tasks"].values()) for crm in player.urls] == [1, 1]
+
+
+def test_a_mapping_that_is_edited_while_it_is_at_work_is_taken_up_without_a_further_command(
+    pair: SandboxPair, player: Player, ask: Asking, tmp_path: Path,
+) -> None:
+    player.contact("ken@asahi.example")
+    player.download_in_hubspot("ken@asahi.example")
+    text, mapping, config = mapping_text("mirai"), tmp_path / "mirai.toml", tmp_path / "config.toml"
+    mapping.write_text(text.replace('phone = "phone"\n', ""), encoding="utf-8")
+    shipped = config.read_text(encoding="utf-8")
+    (line,) = (one for one in shipped.splitlines() if one.startswith("mapping ="))
+    config.write_text(shipped.replace(line, f'mapping = "{mapping}"'), encoding="utf-8")
+    with open_company(make_config(tmp_path, pair.urls, "mirai", player.account), "mirai") as company:
+
+        def edit() -> None:
+            while (found := company.store.read_backfill("mirai")) is None or not any(
+                one.ended_at for one in found.streams if (one.crm, one.stream) == ("hubspot", "contacts")
+            ):
+                time.sleep(0.02)
+            mapping.write_text(text, encoding="utf-8")
+
+        player.control("hubspot", "faults", match="/", delay_seconds=0.05, times=10_000)
+        editing = Thread(target=edit, daemon=True)
+        editing.start()
+        code, printed = ask("backfill", "mirai")
+        editing.join(10)
+        assert not editing.is_alive()
+        assert code == 0
+        assert f"{mapping} was edited: it goes on by what that says now" in " ".join(printed.split())
+        assert "were not read yet: read from their beginning again: hubspot contacts" in " ".join(printed.split())
+        (stored,) = company.store.read_stream("mirai", "hubspot", "contacts")
+        assert "phone" in stored.payload
+    assert "1 would become MQL by it" in printed
+    mapping.write_text("name = ", encoding="utf-8")
+    code, printed = ask("backfill", "mirai", "--resume")
+    assert code == 2
+    assert "is not TOML" in printed
 
 
 def test_who_may_not_begin_now_is_told_why_and_what_to_do(player: Player, ask: Asking, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from connector.store import Store, open_store
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 EMAIL = "ken@asahi.example"
 
 Open = Callable[..., AbstractContextManager[Company]]
@@ -86,6 +88,7 @@ def test_a_pull_out_of_calls_stops_one_crm_and_says_when_it_goes_on(player: Play
         assert sync(company).problems == []
 
 
+@pytest.mark.every_stream
 def test_a_first_load_that_runs_out_of_calls_goes_on_where_it_stopped(player: Player, open_mirai: Open) -> None:
     player.contact(EMAIL)
     with open_mirai() as company:

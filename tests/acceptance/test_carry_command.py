@@ -32,6 +32,7 @@ def use(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def at(folder: Path, pair: SandboxPair, player: Player, url: str = "") -> Config:
+    folder.mkdir(exist_ok=True)
     return make_config(folder, pair.urls, "mirai", player.account, store_url=url)
 
 
@@ -45,7 +46,6 @@ def test_after_a_move_to_postgresql_a_sync_reads_what_changed_and_writes_nothing
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     old, new = at(tmp_path / "old", pair, player), at(tmp_path / "new", pair, player, fresh_postgres())
-    (tmp_path / "old").mkdir()
     gone = player.lead(GONE)
     with open_company(old, "mirai") as company:
         assert len(sync(company).handed_off) == 1

@@ -24,6 +24,8 @@ from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, make_config
 
+pytestmark = pytest.mark.few_streams
+
 
 def seeded(pair: SandboxPair, account: str) -> Crms:
     crms = Crms(pair, account)
@@ -59,7 +61,7 @@ def end_state(crms: Crms) -> dict[str, Any]:
 def undisturbed(pair: SandboxPair, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     crms = seeded(pair, "undisturbed")
     with open_company(make_config(tmp_path_factory.mktemp("u"), pair.urls, "mirai", "undisturbed"), "mirai") as company:
-        assert len(sync(company).handed_off) > 10
+        assert len(sync(company).handed_off) > 5
     return end_state(crms)
 
 
@@ -74,7 +76,8 @@ def start_sync(config: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("requests_before_death", [3, 12, 24, 30, 36, 42])
+# Of some 57: the first four while it asks for fields, reads, and hears of removals, the last two while it writes.
+@pytest.mark.parametrize("requests_before_death", [3, 12, 24, 36, 43, 48])
 def test_kill_9_anywhere_and_a_new_start_end_in_the_same_state(
     pair: SandboxPair, tmp_path: Path, undisturbed: dict[str, Any], requests_before_death: int
 ) -> None:
@@ -85,15 +88,23 @@ def test_kill_9_anywhere_and_a_new_start_end_in_the_same_state(
         crms.control(crm, "faults", match="/", delay_seconds=0.05, times=10_000)
     victim = start_sync(config)
     deadline = time.monotonic() + 60
+    made = dict.fromkeys(pair.urls, 0)
+    seen = {crm: max((r["number"] for r in crms.requests(crm)), default=0) for crm in pair.urls}
     while victim.poll() is None and time.monotonic() < deadline:
-        if sum(len(crms.requests(crm)) for crm in pair.urls) >= requests_before_death:
+        for crm in pair.urls:
+            new = crms.requests(crm, since=seen[crm])
+            made[crm] += len(new)
+            seen[crm] = max([seen[crm], *(r["number"] for r in new)])
+        if sum(made.values()) >= requests_before_death:
             os.kill(victim.pid, signal.SIGKILL)
             break
-        time.sleep(0.02)    # well within one answer; asking costs the sandboxes as much as the run does
+        time.sleep(0.03)    # well within one answer; asking costs the sandboxes as much as the run does
     victim.communicate()
-    for url_crm in pair.urls:
-        clear_faults(crms, url_crm)
-    assert run(["--config", str(config), "sync", "mirai"]) == 0
+    for crm in pair.urls:
+        clear_faults(crms, crm)
+    ended = run(["--config", str(config), "sync", "mirai"])
+    # A note whose answer died with the run is not sent again at once, and a run that leaves something says so.
+    assert ended == 0 or (ended == 1 and requests_before_death > 40)
     sync_when_no_note_is_on_its_way(pair, tmp_path, crms)
     assert end_state(crms) == undisturbed
 

@@ -17,7 +17,7 @@ from connector.sandbox.seeds import build_world
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config, Settings
 from connector.wiring import open_company
-from tests.acceptance.conftest import ROOT, make_config, mapping_text
+from tests.acceptance.conftest import ROOT, Crms, make_config, mapping_text
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 FITTING = [
@@ -181,6 +181,8 @@ def test_the_rich_definition_weighs_what_somebody_did(
 
 
 def test_the_rich_definition_judges_a_seeded_company_with_its_accounts(pair: SandboxPair, tmp_path: Path) -> None:
+    for crm in pair.urls:
+        Crms(pair, "mirai").control(crm, "seed", name="mirai")
     content = make_config(tmp_path, pair.urls, "mirai", "mirai").in_file
     content["companies"]["mirai"]["mapping"] = str(using(tmp_path, "rich.ja", "mirai"))
     config = Config(path=tmp_path / "config.toml", settings=Settings(**content), in_file=content)

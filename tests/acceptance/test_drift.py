@@ -21,6 +21,8 @@ from connector.settings import Config, Settings
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config, mapping_text
 
+pytestmark = pytest.mark.few_streams
+
 EMAIL = "ken@asahi.example"
 DEPARTMENT = "/crm/v3/properties/contacts/department"
 

@@ -6,9 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from connector.pipeline.run import sync
 from connector.reports.explain import explain
 from tests.acceptance.conftest import Opener, Player
+
+pytestmark = pytest.mark.few_streams
 
 EMAIL = "ken.sato@asahi.example"
 

@@ -13,6 +13,8 @@ from connector.pipeline.run import sync
 from connector.reports.explain import explain
 from tests.acceptance.conftest import Opener, Player
 
+pytestmark = pytest.mark.few_streams
+
 KEN, JUN = "ken.sato@asahi.example", "jun.mori@asahi.example"
 
 

@@ -219,11 +219,15 @@ def test_status_tells_of_every_company_in_its_own_time_and_ends_with_1_where_one
     assert "! acme: hubspot: 株式会社あさひ [bold]の認証[/] が拒否されました" in out, "as it is, no markup"
     assert out.endswith("2 companies: 1 failing, 1 waiting\n")
     assert "\x1b" not in out
-    lines = out.splitlines()[:3]
+    first, *lines = out.splitlines()[:4]
+    assert first.startswith("! no turn was taken since 2026-11-20 09:00 UTC, and 2 of 2 are due: does `mql serve` run?")
     columns = [width(line[: line.index(word)]) for line, word in zip(lines, ("state", "failing", "waiting"))]
     assert len(set(columns)) == 1, "columns stand below each other"
-    assert run_mql([*arguments, "mirai"]) == 0
-    assert capfd.readouterr().out.endswith("1 company: 1 waiting\n")
+    assert run_mql([*arguments, "mirai"]) == 1, "nobody serves it"
+    out = capfd.readouterr().out
+    assert out.endswith("1 company: 1 waiting\n")
+    assert "! no turn was taken since 2026-11-20 18:00 JST, and 1 of 1 is due" in out
+    assert "late (hubspot contacts)" in out
     assert run_mql([*arguments, "nobody"]) == 2
 
 
@@ -236,10 +240,18 @@ def test_status_as_json(quiet_config, capfd):
         fill(store)
         store.set_alarm("acme", NOW, None)
     assert run_mql(["--config", str(quiet_config.path), "status", "--json"]) == 1
-    acme, mirai = orjson.loads(capfd.readouterr().out)["companies"]
+    told = orjson.loads(capfd.readouterr().out)
+    acme, mirai = told["companies"]
+    assert told["service"] == {
+        "is_silent": True, "looked_at": None, "turn_at": "2026-11-20T09:00:00Z", "late": ["acme", "mirai"],
+        "worker_count": None,
+    }
     assert (acme["state"], acme["since"]) == ("stalled", "2026-11-20T09:00:00Z")
-    assert acme["oldest_stream"] is None
-    assert mirai["oldest_stream"] == {"crm": "hubspot", "stream": "contacts", "read_at": "2026-11-20T09:00:00Z"}
+    assert acme["behind"] is None
+    assert mirai["behind"] == {
+        "crm": "hubspot", "stream": "contacts", "read_at": "2026-11-20T09:00:00Z",
+        "promised_at": "2026-11-20T09:16:00Z",      # its interval and a minute later
+    }
     assert mirai["calls"] == {"hubspot": {"used": 250, "allowed": 1000}}
     assert (mirai["state"], mirai["trouble"], mirai["task_count"]) == ("waiting", None, 0)
 

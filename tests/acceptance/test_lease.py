@@ -17,6 +17,8 @@ from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 OTHER = "elsewhere/1"
 
 

@@ -30,6 +30,13 @@ from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, make_config
 
 
+@pytest.fixture(scope="module")
+def pair() -> Iterator[SandboxPair]:
+    """Both CRMs with both seeded companies."""
+    with SandboxPair() as running:
+        yield running
+
+
 class _Everything(logging.Handler):
     """Keeps every line that reaches the root logger, as it would be written, with its traceback; ours as events."""
 

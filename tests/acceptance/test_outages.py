@@ -20,6 +20,8 @@ from connector.settings import Config, Settings
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Opener, make_config
 
+pytestmark = pytest.mark.few_streams
+
 SALESFORCE_FIELDS = "PATCH /services/data/v67.0/composite/sobjects"
 NEW_REFUSAL = [{"errorCode": "SOMETHING_NEW", "message": "never seen before"}]
 

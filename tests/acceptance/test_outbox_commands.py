@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 import requests
-import tomlkit
 
-from connector.cli import run
-from tests.acceptance.conftest import Player, make_config
-
-Asking = Callable[..., Any]
+from tests.acceptance.conftest import Asking, Player
 
 HOSTILE = "[bold]佐藤[/]\x1b[31m ‮"
-
-
-@pytest.fixture
-def ask(player: Player, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Asking:
-    """Run `mql` and return its exit code and what it prints: JSON read, else standard output and error together."""
-    path = tmp_path / "config.toml"
-    content = make_config(tmp_path, player.urls, "mirai", player.account).in_file
-    path.write_text(tomlkit.dumps(content), encoding="utf-8")
-
-    def asking(*arguments: str) -> Any:
-        capfdbinary.readouterr()
-        code = run(["--config", str(path), *arguments])
-        printed = capfdbinary.readouterr()
-        if "--json" in arguments:
-            return code, json.loads(printed.out)
-        return code, printed.out.decode() + printed.err.decode()
-
-    return asking
 
 
 def test_from_a_run_that_was_too_large_to_a_refusal_that_is_mended(player: Player, ask: Asking) -> None:

@@ -23,6 +23,8 @@ from connector.reports.explain import explain
 from connector.reports.unmatched import unmatched_values
 from tests.acceptance.conftest import Opener, Player, mapping_text
 
+pytestmark = pytest.mark.few_streams
+
 EMAIL = "ken.sato@asahi.example"
 
 

@@ -21,6 +21,8 @@ from connector.pipeline.run import sync
 from connector.pipeline.undo import undo
 from tests.acceptance.conftest import EMAIL, Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 Mql = Callable[..., str]
 
 
@@ -103,6 +105,7 @@ def test_whose_records_are_all_gone_is_nobody_to_follow_up(player: Player, compa
     assert {one.cause for one in reconcile(company).differences} == {"no record of theirs is left in any CRM"}
 
 
+@pytest.mark.every_stream
 def test_stage_set_back_by_hand_is_behind_until_the_history_is_read(
     player: Player, company: Company, mql: Mql,
 ) -> None:

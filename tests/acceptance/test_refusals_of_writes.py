@@ -24,6 +24,8 @@ from connector.store import ChangeState, OutboxRow
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config, mapping_text
 
+pytestmark = pytest.mark.few_streams
+
 FAMILY = "御手洗"
 PHONE = "03-9876-5432"
 STAGES = {"hubspot": "marketingqualifiedlead", "salesforce": "MQL"}
@@ -205,6 +207,7 @@ def assert_nobody_is_named(rows: list[OutboxRow]) -> None:
 # A day on which everything goes wrong that can ------------------------------------------------------------
 
 
+@pytest.mark.every_stream
 def test_each_refusal_ends_as_it_should_and_costs_the_others_nothing(
     player: Player, build: Callable[..., Town],
 ) -> None:

@@ -19,6 +19,8 @@ from connector.sandbox.serve import SandboxPair
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Opener, make_config, mapping_text
 
+pytestmark = pytest.mark.few_streams
+
 DEAD_PID = 2**22 - 3
 
 
@@ -113,6 +115,7 @@ def test_score_that_fell_to_nothing_is_written_as_nothing(crms: Crms, opener: Op
     assert stage == "marketingqualifiedlead"  # nothing moves backwards
 
 
+@pytest.mark.every_stream
 def test_nobody_is_judged_before_every_crm_was_read_once(crms: Crms, pair: SandboxPair, tmp_path: Path) -> None:
     config = make_config(tmp_path, pair.urls, "mirai", crms.account)
     with open_company(config, "mirai") as company, hold_lease(company) as lease:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 from connector.adapter_kit.sandbox.world import SeedPerson
 from connector.pipeline.company import Company
 from connector.pipeline.run import plan, sync
-from connector.reports.explain import explain
+from connector.reports.explain import Explanation, explain
 from connector.sandbox.seeds import build_world
 from connector.sandbox.serve import SandboxPair
 from connector.settings import Config
@@ -31,14 +32,26 @@ READ_BY_THE_MAPPING = {
 }
 
 
+@pytest.fixture(scope="module")
+def pair() -> Iterator[SandboxPair]:
+    """Both CRMs with both seeded companies."""
+    with SandboxPair() as running:
+        yield running
+
+
 @dataclass(frozen=True)
 class Synced:
-    """A seeded company after its first sync."""
+    """A seeded company after its first sync.
+
+    Attributes:
+        told: What `mql explain` tells of each of the cast.
+    """
 
     name: str
     config: Config
     crms: Crms
     cast: dict[str, SeedPerson]
+    told: dict[str, Explanation]
 
     def open(self) -> AbstractContextManager[Company]:
         return open_company(self.config, self.name)
@@ -48,25 +61,20 @@ class Synced:
 def synced(request: pytest.FixtureRequest, pair: SandboxPair, tmp_path_factory: pytest.TempPathFactory) -> Synced:
     name: str = request.param
     config = make_config(tmp_path_factory.mktemp(name), pair.urls, name, name)
+    cast = {person.key: person for person in build_world(name, now=datetime.now(UTC)).people}
     with open_company(config, name) as company:
         assert sync(company).problems == []
-    cast = {person.key: person for person in build_world(name, now=datetime.now(UTC)).people}
-    return Synced(name, config, Crms(pair, name), cast)
+        told = {key: explain(company, person.email) for key, person in cast.items()}
+    return Synced(name, config, Crms(pair, name), cast, told)
 
 
 def test_everybody_has_the_points_their_story_says(synced: Synced) -> None:
-    with synced.open() as company:
-        found = {
-            key: explain(company, person.email).judged.decision.score.total_points
-            for key, person in synced.cast.items()
-        }
+    found = {key: one.judged.decision.score.total_points for key, one in synced.told.items()}
     assert found == {**POINTS, **READ_BY_THE_MAPPING[synced.name]}
 
 
 def test_those_over_the_line_are_handed_off_and_nobody_else_of_the_cast(synced: Synced) -> None:
-    with synced.open() as company:
-        handed_off = {key for key, person in synced.cast.items() if explain(company, person.email).handoffs}
-    assert handed_off == HANDED_OFF
+    assert {key for key, one in synced.told.items() if one.handoffs} == HANDED_OFF
 
 
 def test_who_looked_at_pricing_twice_is_told_of_by_the_subject_of_the_visit_alone(synced: Synced) -> None:
@@ -75,7 +83,7 @@ def test_who_looked_at_pricing_twice_is_told_of_by_the_subject_of_the_visit_alon
         if action.kind == "visited" and action.crm == "salesforce" and "pricing" in action.what and action.count >= 2
     }
     with synced.open() as company:
-        ids = {key: explain(company, person.email).judged.person.person_id for key, person in synced.cast.items()}
+        ids = {key: one.judged.person.person_id for key, one in synced.told.items()}
         fired = company.store.read_firings(company.name, ids.values())
         tasks = company.store.read_stream(company.name, "salesforce", "tasks")
     assert {
@@ -93,9 +101,7 @@ def test_each_handoff_made_one_task_and_one_note_in_each_crm_the_person_is_in(sy
         if record["properties"].get("mql_key")
     ]
     salesforce_keys = [task["MQL_Key__c"] for task in crms.records("salesforce", "Task") if task["MQL_Key__c"]]
-    with synced.open() as company:
-        people = [explain(company, synced.cast[key].email).judged.person for key in HANDED_OFF]
-    for person in people:
+    for person in (synced.told[key].judged.person for key in HANDED_OFF):
         places = {contact.key.crm for contact in person.contacts}
         key = f"{synced.name}/{person.person_id}/1"
         assert hubspot_keys.count(f"{key}/task") == ("hubspot" in places)

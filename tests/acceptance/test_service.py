@@ -32,6 +32,8 @@ from connector.store import ScheduleRow, Store, open_store
 from connector.wiring import open_company
 from tests.acceptance.conftest import Crms, Player, make_config, mapping_text
 
+pytestmark = pytest.mark.few_streams
+
 OFTEN = {"every_minutes": 0.1}
 
 
@@ -276,6 +278,7 @@ def test_the_service_ends_when_the_store_becomes_newer_than_its_program(player, 
 def test_a_configuration_by_which_nobody_can_be_served_ends_the_service_before_anything(player, pair, tmp_path, capsys):
     config = write_config(tmp_path, pair, {"one": player.account})
     (tmp_path / "one.toml").unlink()
+    (tmp_path / "mql.db").unlink()
     with config.open("a") as file:
         file.write('\n[companies.two]\nmapping = "no.toml"\n')
 

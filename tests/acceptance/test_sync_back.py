@@ -29,6 +29,8 @@ from connector.store import ChangeState, Lease
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 MQL = {"hubspot": ("lifecyclestage", "marketingqualifiedlead"), "salesforce": ("Status", "MQL")}
 NURTURE = {"hubspot": "lead", "salesforce": "再育成"}
 MOVED_ON = {"hubspot": "salesqualifiedlead", "salesforce": "対応中"}

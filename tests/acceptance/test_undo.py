@@ -22,6 +22,8 @@ from connector.reports.explain import explain
 from connector.store import ChangeState
 from tests.acceptance.conftest import EMAIL, Player, make_config
 
+pytestmark = pytest.mark.few_streams
+
 
 def there(player: Player) -> dict[str, Any]:
     """What the CRMs show of the one human: stages, scores, what was made, what of it is open, what is marked."""
@@ -188,6 +190,7 @@ def test_tasks_that_sales_completed_or_deleted_are_left(
     )
 
 
+@pytest.mark.every_stream
 def test_whom_sales_has_followed_up_stays_with_sales(player: Player, company: Company, human: tuple[str, str]) -> None:
     run_id = sync(company).run_id
     player.advance(3600)

@@ -23,19 +23,23 @@ import tomlkit
 from psycopg import sql
 
 from connector import cli
+from connector.cli import run
 from connector.errors import StoreError
 from connector.sandbox.serve import SandboxPair
 from connector.service import jobs, turn
 from connector.service.distributed import DistributedService
-from connector.service.job_tables import ensure_job_tables, job_address, job_schema
+from connector.service.job_tables import count_workers, ensure_job_tables, job_address, job_schema
 from connector.service.jobs import Work, work_on_jobs
 from connector.service.outdated import OutdatedError
 from connector.service.roster import Roster
 from connector.service.stopping import Stopping
 from connector.settings import Config, load_config
 from connector.store import open_store
-from tests.acceptance.conftest import ROOT, Crms, Player
+from tests.acceptance.conftest import ROOT, UNHURRIED, Crms, Player
+from tests.acceptance.mappings import MAPPINGS
 from tests.own_postgres import OwnPostgres
+
+pytestmark = pytest.mark.few_streams
 
 LEASE_SECONDS, STALLED_SECONDS = 4.0, 2.0
 
@@ -61,9 +65,9 @@ def write_config(folder: Path, store_url: str, pair: SandboxPair, *accounts: str
     content: dict[str, Any] = {
         "store": {"url": store_url}, "service": {"listen": ""},
         "companies": {account: {
-            "mapping": str(ROOT / "mappings/mirai.toml"),
+            "mapping": str(MAPPINGS["mirai"]),
             "schedule": {"every_minutes": every_minutes},
-            "hubspot": {"base_url": pair.urls["hubspot"], "token": f"pat-sandbox-{account}"},
+            "hubspot": {"base_url": pair.urls["hubspot"], "token": f"pat-sandbox-{account}", **UNHURRIED},
             "salesforce": {
                 "base_url": pair.urls["salesforce"],
                 "client_id": f"sandbox-{account}", "client_secret": f"secret-sandbox-{account}",
@@ -184,7 +188,21 @@ def test_what_a_killed_or_cut_off_worker_left_is_finished_by_another_once(
         assert ("cut off" in victim.log()) is (ending is signal.SIGTERM)
     with serving(load_config(config)):
         wait_for(lambda: outcome_of(url, account) == "done")
+        assert count_workers(job_address(url)) >= 1
     assert set(task_keys(crms).values()) == {1}
+
+
+def test_without_the_engine_s_tables_nobody_works_and_without_a_database_that_is_told(
+    pair: SandboxPair, tmp_path: Path, fresh_postgres: Callable[..., str], capfd: pytest.CaptureFixture[str],
+) -> None:
+    url = fresh_postgres()
+    assert count_workers(job_address(url)) == 0
+    assert run(["--config", str(write_config(tmp_path, url, pair, "nobodys")), "status"]) == 1
+    out = capfd.readouterr().out
+    assert out.startswith("! no turn was ever taken, and 1 of 1 is due: does `mql serve` run? It was never seen here")
+    assert out.endswith("1 company: 1 not begun; 0 workers\n")
+    with pytest.raises(StoreError, match="the database"):
+        count_workers(job_address(f"{url}_that_is_not_there"))
 
 
 @pytest.mark.usefixtures("impatient")

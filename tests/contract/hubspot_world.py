@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -84,11 +85,25 @@ class Portal:
         self.app, self.url, self.account = app, server.url, account
         self.token = f"pat-sandbox-{account}"
         self.hubspot = HubSpot(access_token=self.token, host=server.url, base_url=server.url)
-        self.contacts: Any = self.hubspot.crm.contacts.basic_api
-        self.objects: Any = self.hubspot.crm.objects.basic_api
-        self.batch: Any = self.hubspot.crm.objects.batch_api
-        self.searching: Any = self.hubspot.crm.objects.search_api
         self._pool = urllib3.PoolManager(retries=False)
+
+    # HubSpot's client makes a connection pool for each of these; most tests use one of them.
+
+    @cached_property
+    def contacts(self) -> Any:
+        return self.hubspot.crm.contacts.basic_api
+
+    @cached_property
+    def objects(self) -> Any:
+        return self.hubspot.crm.objects.basic_api
+
+    @cached_property
+    def batch(self) -> Any:
+        return self.hubspot.crm.objects.batch_api
+
+    @cached_property
+    def searching(self) -> Any:
+        return self.hubspot.crm.objects.search_api
 
     def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = None, form: dict[str, str] | None = None,

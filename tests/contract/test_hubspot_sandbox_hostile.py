@@ -81,7 +81,7 @@ def path_of(rule: str, object_type: str) -> str:
 
 
 @pytest.mark.parametrize(("method", "rule"), WRITTEN)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES, object_type=st.sampled_from(["contacts", "tasks", "0-3", "marketing_events", "x"]))
 def test_any_json_is_answered_in_hubspots_shapes(
     portal: Portal, method: str, rule: str, body: Any, object_type: str,
@@ -145,7 +145,7 @@ def places_in(body: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(("path", "right"), RIGHT)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_one_wrong_thing_in_a_right_request_is_answered_in_hubspots_shapes(
     portal: Portal, path: str, right: Any, data: st.DataObject,

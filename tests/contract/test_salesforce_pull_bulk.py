@@ -172,6 +172,21 @@ def test_what_changes_while_the_job_is_read_is_read_after_it(org: Org, bulky: Sa
     assert pull(bulky, pull(bulky, pages[-1].cursor, LEADS)[-1].cursor, LEADS) == []
 
 
+def test_what_changed_just_before_the_job_is_read_once_behind_it_and_not_out_of_it(
+    org: Org, bulky: SalesforceAdapter,
+) -> None:
+    made = fill(org)
+    org.update("Lead", made[2], LastName="直前")
+    [young] = org.leads(1)
+    walk = bulky.pull(LEADS, None)
+    pages = [next(walk)]
+    org.update("Lead", made[2], LastName="同じ秒")
+    pages += list(walk)
+    found = records_of(pages)
+    assert sorted(record.remote_id for record in found) == sorted([*made, young]), "each once"
+    assert by_id(found)[made[2]].payload["LastName"] == "同じ秒"
+
+
 def test_after_a_bulk_load_the_stream_is_read_by_what_changed(org: Org, bulky: SalesforceAdapter) -> None:
     made = fill(org)
     cursor = pull(bulky)[-1].cursor

@@ -21,6 +21,7 @@ from connector.pipeline.run import plan, sync
 from connector.settings import Config, Settings
 from connector.store import open_store
 from connector.wiring import open_company
+from tests.sqlite_store import fresh_sqlite
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)    # Tuesday, 10:00 in Tokyo
@@ -87,7 +88,7 @@ def folder() -> Iterator[CsvAccount]:
 
 @pytest.fixture
 def kept(tmp_path: Path, folder: CsvAccount) -> Iterator[Kept]:
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         yield Kept(store, folder)
 
 

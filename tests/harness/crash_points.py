@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import random
 import signal
@@ -47,10 +48,11 @@ class Recording(NamedTuple):
 class Deaths:
     """Runs of one scenario, each in a town of its own."""
 
+    _numbers = itertools.count(1)      # of the towns of a process: those who recorded may live on the same CRMs
+
     def __init__(self, name: str, urls: dict[str, str], folder: Path) -> None:
         self._name, self._urls, self._folder = name, urls, folder
         self._scenario = SCENARIOS[name]
-        self._number = 0
 
     def record(self) -> Recording:
         """Watch a run that nobody kills."""
@@ -83,10 +85,10 @@ class Deaths:
         return [*([f"the next run ended with {code}"] if code else []), *town.settle(), *town.told_again_wrongly()]
 
     def _town(self) -> Town:
-        self._number += 1
-        folder = self._folder / str(self._number)
+        number = next(self._numbers)
+        folder = self._folder / str(number)
         folder.mkdir()
-        town = Town(self._urls, f"{self._name}{self._number}", folder, self._scenario.changed)
+        town = Town(self._urls, f"{self._name}{number}", folder, self._scenario.changed)
         self._scenario.prepare(town)
         return town
 
@@ -95,13 +97,12 @@ def _prepare_deaths(name: str, undisturbed: dict[str, Any], urls: dict[str, str]
     return functools.partial(Deaths(name, urls, folder).wrong_after, undisturbed)
 
 
-def record(names: Sequence[str]) -> dict[str, Recording]:
+def record(names: Sequence[str], urls: dict[str, str]) -> dict[str, Recording]:
     """Return what an undisturbed run of each scenario ran and left."""
     recorded = {}
-    with served() as urls:
-        for name in names:
-            with tempfile.TemporaryDirectory() as folder:
-                recorded[name] = Deaths(name, urls, Path(folder)).record()
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            recorded[name] = Deaths(name, urls, Path(folder)).record()
     return recorded
 
 
@@ -116,25 +117,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
     began, done, bad = time.monotonic(), 0, 0
-    for name, recorded in record(options.scenario).items():
-        points = options.at or (recorded.lines if options.each_line else recorded.classes)
-        if 0 < options.sample < len(points):
-            points = random.Random(options.seed).sample(points, options.sample)
-        missed = wrong = 0
-        prepare = functools.partial(_prepare_deaths, name, recorded.seen)
-        for point, (is_killed, found) in share(prepare, points, options.workers):
-            done += 1
-            missed += not is_killed
-            if found:
-                wrong += 1
-                print(f"{name} {point}: {'; '.join(found)}", flush=True)
-            if done % 50 == 0:
-                print(f"... {done} deaths, {bad + wrong} wrong, {time.monotonic() - began:.0f} s", file=sys.stderr)
-        bad += wrong
-        print(
-            f"{name}: {len(points)} deaths ({missed} not reached) for {recorded.total:,} lines run, {wrong} wrong",
-            flush=True,
-        )
+    with served() as urls:
+        for name, recorded in record(options.scenario, urls).items():
+            points = options.at or (recorded.lines if options.each_line else recorded.classes)
+            if 0 < options.sample < len(points):
+                points = random.Random(options.seed).sample(points, options.sample)
+            missed = wrong = 0
+            prepare = functools.partial(_prepare_deaths, name, recorded.seen)
+            for point, (is_killed, found) in share(prepare, points, options.workers, urls):
+                done += 1
+                missed += not is_killed
+                if found:
+                    wrong += 1
+                    print(f"{name} {point}: {'; '.join(found)}", flush=True)
+                if done % 50 == 0:
+                    print(f"... {done} deaths, {bad + wrong} wrong, {time.monotonic() - began:.0f} s", file=sys.stderr)
+            bad += wrong
+            print(
+                f"{name}: {len(points)} deaths ({missed} not reached) for {recorded.total:,} lines run, {wrong} wrong",
+                flush=True,
+            )
     print(f"{done} deaths, {bad} wrong, {time.monotonic() - began:.0f} s")
     return 1 if bad or not done else 0
 

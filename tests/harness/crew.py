@@ -20,11 +20,17 @@ Prepare = Callable[[dict[str, str], Path], Work]
 _work: list[Work] = []
 
 
-def share(prepare: Prepare, jobs: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
-    """Yield each job with what came of it, in the order of the jobs; what is handed over must be picklable."""
+def share(
+    prepare: Prepare, jobs: Sequence[Any], workers: int, urls: dict[str, str] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Yield each job with what came of it, in the order of the jobs; what is handed over must be picklable.
+
+    Args:
+        urls: Of CRMs that run already: one worker, which is this process, takes those.
+    """
     if workers == 1:
         with ExitStack() as stack:
-            work = _begin(stack, prepare)
+            work = _begin(stack, prepare, urls)
             for job in jobs:
                 yield job, work(job)
         return
@@ -32,9 +38,8 @@ def share(prepare: Prepare, jobs: Sequence[Any], workers: int) -> Iterator[tuple
         yield from zip(jobs, pool.map(_do, jobs))
 
 
-def _begin(stack: ExitStack, prepare: Prepare) -> Work:
-    urls = stack.enter_context(served())
-    return prepare(urls, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+def _begin(stack: ExitStack, prepare: Prepare, urls: dict[str, str] | None = None) -> Work:
+    return prepare(urls or stack.enter_context(served()), Path(stack.enter_context(tempfile.TemporaryDirectory())))
 
 
 def _begin_worker(prepare: Prepare) -> None:

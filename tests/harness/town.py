@@ -35,6 +35,7 @@ from connector.store import HandoffMode
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config, mapping_text
 from tests.harness.tripwire import Tripwire
+from tests.sqlite_store import empty_store
 
 COMPANY = "mirai"
 HELD_BACK = 75
@@ -127,6 +128,7 @@ class Town:
             assert old in text, old
             text = text.replace(old, new)
         (folder / f"{COMPANY}.toml").write_text(text, encoding="utf-8")
+        empty_store()      # here once, not in every process of a run
 
     @property
     def config(self) -> Config:

@@ -11,6 +11,7 @@ from store_samples import COMPANY, NOW
 from connector.store import Lease, Store, open_store
 from connector.store.schema import METADATA
 from tests.postgres import Postgres
+from tests.sqlite_store import fresh_sqlite
 
 SEQUENCES = ("runs_run_id_seq", "receipts_receipt_id_seq")
 
@@ -19,7 +20,7 @@ SEQUENCES = ("runs_run_id_seq", "receipts_receipt_id_seq")
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of the test's own, on each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/mql.db"
+        return fresh_sqlite(tmp_path / "mql.db")
     fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
     return fresh()
 
@@ -33,22 +34,36 @@ def store_on_postgres(postgres: Postgres) -> Iterator[Store]:
     postgres.drop(url)
 
 
+@pytest.fixture(scope="session")
+def store_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One for all tests of a worker: SQLAlchemy puts each statement together once for an engine."""
+    with open_store(fresh_sqlite(tmp_path_factory.mktemp("store") / "mql.db")) as opened:
+        yield opened
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
-            yield opened
-    else:
-        shared: Store = request.getfixturevalue("store_on_postgres")
-        yield Store(shared._engine, shared._place)      # a store remembers who was looked at
-        empty(shared)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    name = {"sqlite": "store_on_sqlite", "postgresql": "store_on_postgres"}[request.param]
+    shared: Store = request.getfixturevalue(name)
+    opened = Store(shared._engine, shared._place)      # a store remembers who was looked at
+    yield opened
+    empty(opened)
+    if opened._writers is not None:
+        opened._writers.close()
 
 
 def empty(store: Store) -> None:
-    """Take everything out of a store on PostgreSQL, so that the next test finds it as new."""
-    emptied = [f"DELETE FROM {table.name}" for table in reversed(METADATA.sorted_tables)]
-    with store._engine.begin() as connection:
-        connection.exec_driver_sql(";".join([*emptied, *(f"ALTER SEQUENCE {name} RESTART" for name in SEQUENCES)]))
+    """Take everything out of a store, so that the next test finds it as new."""
+    statements = [f"DELETE FROM {table.name}" for table in reversed(METADATA.sorted_tables)]
+    with store._engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            if connection.dialect.name == "postgresql":
+                restarted = [f"ALTER SEQUENCE {name} RESTART" for name in SEQUENCES]
+                connection.exec_driver_sql(";".join([*statements, *restarted]))
+            else:
+                for statement in statements:
+                    connection.exec_driver_sql(statement)
 
 
 @pytest.fixture

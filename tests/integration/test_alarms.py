@@ -23,6 +23,7 @@ from connector.settings import Config, Settings
 from connector.store import Freshness, ScheduleRow, Store, open_store
 from connector.store.schema import METADATA
 from connector.wiring import check_notices
+from tests.sqlite_store import fresh_sqlite
 
 INTERVAL = timedelta(minutes=15)
 PATIENT = Pace(break_after=timedelta(days=30))      # nobody looks for long, and it is no break
@@ -86,7 +87,7 @@ class Town:
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[Store]:
     """What the two databases do alike is tried on the cheaper one."""
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as opened:
         yield opened
 
 
@@ -270,13 +271,35 @@ def test_without_an_address_the_log_alone_tells(on_sqlite, receiver, caplog):
     caplog.set_level(logging.INFO)
     town = Town(on_sqlite, receiver, "one", paths=())
     town.turn("one")
-    town.look_often(timedelta(minutes=70))
+    town.look_often(timedelta(minutes=75))
     assert on_sqlite.read_schedules()[0].alarm_told_at is not None
     town.turn("one")
-    town.look_often(timedelta(minutes=4))
+    town.look_often(timedelta(minutes=12))
     assert on_sqlite.read_schedules()[0].alarmed_at is None
-    told = [record.getMessage().split(" company=")[0] for record in caplog.records if "company " in record.getMessage()]
-    assert told == ["company stalled", "company recovered"]
+    assert logged(caplog) == ["company stalled", "company recovered"]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    told = [record.getMessage() for record in caplog.records]
+    return [text.split(" company=")[0] for text in told if text.startswith("company ")]
+
+
+@pytest.mark.parametrize("paths", [("a",), ()])
+def test_where_the_whole_service_is_slow_the_log_tells_no_more_often_than_the_notice(
+    on_sqlite, receiver, caplog, paths,
+):
+    caplog.set_level(logging.INFO)
+    names = [f"c{number}" for number in range(5)]
+    town = Town(on_sqlite, receiver, *names, paths=paths, every_minutes=1)
+    hours = 2
+    for minute in range(hours * 60):
+        for number, name in enumerate(names):
+            if (minute - number) % 8 == 0:      # each has its turn after eight of its intervals
+                town.turn(name)
+        town.look(timedelta(minutes=1), Pace())
+    lines = logged(caplog)
+    assert 0 < len(lines) <= hours * 6 * len(names), "in each ten minutes one line of a company at most"
+    assert len(lines) == len(town.news()) or not paths
 
 
 def test_of_many_processes_that_watch_one_tells(store, receiver):
@@ -360,5 +383,5 @@ def told_first(town: Town) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Receiver]]:
-    with receiving() as server, open_store(f"sqlite:///{tmp_path_factory.mktemp('alarms')}/mql.db") as opened:
+    with receiving() as server, open_store(fresh_sqlite(tmp_path_factory.mktemp("alarms") / "mql.db")) as opened:
         yield opened, server

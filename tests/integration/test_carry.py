@@ -29,6 +29,7 @@ from connector.store import Store, columns_of, number_column_of, open_store, por
 from connector.store.instants import Instant
 from connector.store.portable import LEFT_OUT, UNDECLARED_REFERENCES, references
 from connector.store.schema import METADATA
+from tests.sqlite_store import fresh_sqlite
 
 TEXTS = ["佐藤 健", "a\"b\\c", "emoji 🎉", "line\nbreak", "ｚ"]
 
@@ -99,7 +100,7 @@ def pack(path: Path, manifest: Any, files: dict[str, bytes], *, honest: bool = T
 
 @contextmanager
 def another_store(path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{path}") as opened:
+    with open_store(fresh_sqlite(path)) as opened:
         yield opened
 
 
@@ -279,7 +280,7 @@ HOSTILE: dict[str, tuple[Callable[[Any, dict[str, bytes]], None], str]] = {
         damaged_row("cursors", ["acme", "hubspot", "contacts", "c", 1]), "line 1: it is not a list of 4 values",
     ),
     "a text for an instant": (damaged_row("cursors", [AS, AS, AS, "2026"]), "line 1: saved_at holds no value"),
-    "a number beyond the column": (damaged_row("runs", [2**63, AS, AS, AS, AS, AS]), "run_id holds no value"),
+    "a number beyond the column": (damaged_row("runs", [2**63, AS, AS, AS, AS, AS, AS]), "run_id holds no value"),
     "true for a number": (damaged_row("cursors", [AS, AS, AS, True]), "saved_at holds no value of its kind"),
     "no row at all": (damaged_row("cursors", {"crm": 1}), "it is not a list"),
     "NULL where there must be something": (damaged_row("cursors", [AS, AS, None, AS]), "cursor holds no value"),
@@ -291,8 +292,12 @@ HOSTILE: dict[str, tuple[Callable[[Any, dict[str, bytes]], None], str]] = {
     "a path out of the folder": (lambda _m, f: f.update({"../../etc/passwd": b"x"}), "does not name"),
     "no format of ours": (lambda m, _f: m.update(format=2), "of a format this program does not know"),
     "a manifest of something else": (lambda m, _f: m.update(kind="photo album"), "not as it must be"),
-    "a newer schema": (lambda m, _f: m.update(schema_revision="9999"), "schema 9999, which this program does not know"),
-    "an older schema": (lambda m, _f: m.update(schema_revision="0001"), "is of schema 0001, and this program works"),
+    "a newer schema": (
+        lambda m, _f: m.update(schema_revision="9999"), "schema '9999', which this program does not know",
+    ),
+    "an older schema that it is not of": (
+        lambda m, _f: m.update(schema_revision="0001"), "has not the tables of its schema",
+    ),
     "other numbers": (lambda m, _f: m["tables"]["runs"].update(highest=99), "other numbers than its manifest says"),
 }
 

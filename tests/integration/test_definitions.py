@@ -27,6 +27,7 @@ from connector.reports.definition_diff import differences
 from connector.reports.definition_words import definition_words
 from connector.reports.explain import explain
 from connector.store import Store, open_store
+from tests.sqlite_store import fresh_sqlite
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SHIPPED = sorted((Path(__file__).parents[2] / "mappings/definitions").glob("*.toml"))
@@ -83,7 +84,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         yield Desk(tmp_path, store)
 
 

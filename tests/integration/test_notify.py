@@ -30,6 +30,7 @@ from connector.records import Notice, Recipient
 from connector.settings import NoticeSettings, load_config
 from connector.store.notices import insert_notices
 from connector.wiring import check_notices, open_company
+from tests.sqlite_store import fresh_sqlite
 
 ROOT = Path(__file__).parents[2]
 KEN = "ken+crm@mirai.example"
@@ -51,7 +52,7 @@ class Mirai:
         section = "\n".join(f"{key} = {json.dumps(value)}" for key, value in notices.items())
         self.config.write_text(f"""
 [store]
-url = "sqlite:///{folder}/mql.db"
+url = "{fresh_sqlite(folder / "mql.db")}"
 [companies.mirai]
 mapping = "{ROOT}/mappings/mirai.toml"
 [companies.mirai.hubspot]

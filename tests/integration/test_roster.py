@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from connector.service import roster as rosters
+from connector.service.configured import is_as_before, stand_in
 from connector.service.roster import Roster
 from connector.settings import load_config
 from connector.store import Store, open_store
+from tests.sqlite_store import fresh_sqlite
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MAPPING = 'company = "x"\nuses = ["words.toml"]\ntime_zone = "Asia/Tokyo"\n'
@@ -31,7 +33,7 @@ class Clock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as opened:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as opened:
         yield opened
 
 
@@ -58,18 +60,13 @@ def refreshed(path: Path, store: Store, clock: Clock) -> Roster:
     return roster
 
 
-def fail(store: Store, company: str, clock: Clock) -> None:
-    """Have the company's turn fail, and be due again in an hour."""
+def fail(roster: Roster, store: Store, company: str, clock: Clock) -> None:
+    """Have the company's turn fail with the configuration as it is, and be due again in an hour."""
     row = store.start_turn(company, clock.now)
     store.end_turn(
         replace(row, due_at=clock.now + timedelta(hours=1), started_at=clock.now, ended_at=clock.now, failures=4,
-                outcome="failed"), clock.now,
+                outcome="failed", failed_with=stand_in(roster.config, company)), clock.now,
     )
-
-
-def touch(path: Path) -> None:
-    """Change a file's time."""
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
 
 
 def test_a_new_company_is_due_within_a_minute_and_one_that_went_is_left_alone(tmp_path, store, clock):
@@ -123,17 +120,45 @@ def test_a_clock_that_is_set_back_leaves_nobody_waiting(tmp_path, store, clock):
 
 def test_a_company_in_trouble_waits_while_nothing_changes(tmp_path, store, clock):
     roster = refreshed(write(tmp_path, "a"), store, clock)
-    fail(store, "a", clock)
+    fail(roster, store, "a", clock)
     roster.refresh(at_once=True)
 
     assert roster.due() == []
 
 
+def test_a_restart_leaves_who_is_in_trouble_waiting_unless_its_configuration_changed(
+    tmp_path, store, clock, monkeypatch,
+):
+    sections = "".join(f'[companies.{name}.hubspot]\nbase_url = "http://127.0.0.1:1"\n' for name in ("a", "b"))
+    path = write(tmp_path, "a", "b", more=sections)
+    roster = refreshed(path, store, clock)
+    for name in ("a", "b"):
+        fail(roster, store, name, clock)
+    assert refreshed(path, store, clock).due() == []
+
+    monkeypatch.setenv("MQL_COMPANIES__A__HUBSPOT__TOKEN", "new")
+    assert refreshed(path, store, clock).due() == ["a"]
+    (tmp_path / "words.toml").write_text("# mended\n")
+    assert sorted(refreshed(path, store, clock).due()) == ["a", "b"]
+
+
+def test_what_stands_for_a_configuration_tells_nothing_of_it_and_is_never_the_same_twice(tmp_path, store, clock):
+    roster = refreshed(write(tmp_path, "a", more='hubspot = { token = "secret" }\n'), store, clock)
+    one, two = (stand_in(roster.config, "a") for _ in range(2))
+    assert one != two
+    assert "secret" not in one
+    assert is_as_before(roster.config, "a", one)
+    assert not is_as_before(roster.config, "a", "")
+
+
 @pytest.mark.parametrize("changed", ["m.toml", "words.toml"])
 def test_a_company_in_trouble_is_due_when_a_file_of_its_mapping_changed(tmp_path, store, clock, changed):
     roster = refreshed(write(tmp_path, "a"), store, clock)
-    fail(store, "a", clock)
-    touch(tmp_path / changed)
+    fail(roster, store, "a", clock)
+    os.utime(tmp_path / changed, ns=(0, 0))
+    roster.refresh(at_once=True)
+    assert roster.due() == [], "what was touched and says the same mends nothing"
+    (tmp_path / changed).write_text((tmp_path / changed).read_text() + "# mended\n")
     roster.refresh(at_once=True)
 
     assert roster.due() == ["a"]
@@ -143,7 +168,7 @@ def test_a_company_in_trouble_is_due_when_its_secret_changed_and_others_are_not(
     sections = "".join(f'[companies.{name}.hubspot]\nbase_url = "http://127.0.0.1:1"\n' for name in ("a", "b"))
     roster = refreshed(write(tmp_path, "a", "b", more=sections), store, clock)
     for name in ("a", "b"):
-        fail(store, name, clock)
+        fail(roster, store, name, clock)
     (tmp_path / "secrets/companies__a__hubspot__token").write_text("new")
     roster.refresh(at_once=True)
 
@@ -206,9 +231,9 @@ def test_the_files_of_thousands_are_read_a_few_at_a_time_and_nobody_is_left_out(
     assert sorted(roster.due()) == names
     restarted = Roster(load_config(path), store, clock)
     assert restarted.due() == ["a"]      # of the others nobody knows yet whether it is their night
-    (tmp_path / "m.toml").write_text(MAPPING + "# changed\n")
     for name in names:
-        fail(store, name, clock)
+        fail(roster, store, name, clock)
+    (tmp_path / "m.toml").write_text(MAPPING + "# changed\n")
     for _ in range(3):
         roster.refresh(at_once=True)
     assert sorted(roster.due()) == names      # each whose file changed is tried again at once

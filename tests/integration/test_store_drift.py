@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from store_samples import COMPANY, NOW, key, later, raw, visit
 
 from connector.store import open_store
+from tests.sqlite_store import fresh_sqlite
 
 
 def save(store, lease, *records, keep=(), at=NOW):
@@ -48,7 +49,7 @@ VALUES = st.dictionaries(
 def test_pages_with_and_without_paused_fields_add_up(tmp_path_factory, pages):
     """Each page gives the fields that are not paused; what is stored is the last known value of every field."""
     expected = None
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('store')}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path_factory.mktemp("store") / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "t", NOW, 60)
         for number, (values, paused) in enumerate(pages):
             given_now = {name: value for name, value in values.items() if name not in paused}

@@ -67,8 +67,8 @@ def test_who_lost_the_lease_notes_nothing(store, lease):
 
 
 def test_who_is_at_work_and_how_the_newest_run_ended(store, lease, run_id):
-    assert health(store).held_since == NOW
-    assert health(store, later(minutes=2)).held_since is None, "it ran out"
+    assert health(store).at_work == store.get_at_work(COMPANY, NOW) == ("run-1", NOW)
+    assert health(store, later(minutes=2)).at_work is None, "it ran out"
     assert health(store).last_run.status == "running"
     store.finish_run(run_id, "done", {}, later(seconds=9))
     assert health(store).last_run.finished_at == later(seconds=9)

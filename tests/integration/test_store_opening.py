@@ -20,6 +20,7 @@ from store_samples import COMPANY, NOW, raw
 from connector.errors import ConfigError, StoreError
 from connector.store import open_store, sqlite, versions
 from connector.store.schema import METADATA
+from tests.sqlite_store import fresh_sqlite
 
 SECRET = "hanako@example.jp"
 
@@ -69,8 +70,7 @@ def test_the_revisions_the_program_knows_are_those_of_its_migrations():
 
 
 def test_opening_a_current_store_is_fast_and_does_not_import_alembic(tmp_path):
-    url = f"sqlite:///{tmp_path}/mql.db"
-    open_store(url).close()
+    url = fresh_sqlite(tmp_path / "mql.db")
     script = (
         "import sys, time; from connector.store import open_store; began = time.process_time();"
         f"open_store({url!r}).close(); print(time.process_time() - began, 'alembic' in sys.modules)"
@@ -88,8 +88,7 @@ def test_two_processes_may_make_the_store_at_once(tmp_path):
 
 
 def test_a_newer_store_is_refused(tmp_path):
-    url = f"sqlite:///{tmp_path}/mql.db"
-    open_store(url).close()
+    url = fresh_sqlite(tmp_path / "mql.db")
     with sqlite3.connect(tmp_path / "mql.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
@@ -139,7 +138,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_a_read_only_store_is_read_and_says_so_when_written(tmp_path):
-    open_store(f"sqlite:///{tmp_path}/mql.db").close()
+    fresh_sqlite(tmp_path / "mql.db")
     with open_store(f"sqlite:///file:{tmp_path}/mql.db?mode=ro&uri=true") as store:
         assert store.count_pending(COMPANY) == 0
         with pytest.raises(StoreError, match="is read-only"):
@@ -147,7 +146,7 @@ def test_a_read_only_store_is_read_and_says_so_when_written(tmp_path):
 
 
 def test_a_full_disk_is_named_and_the_page_is_not_half_saved(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "run-1", NOW, 60)
         with store._engine.connect() as connection:     # the pool gives the same connection again
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
@@ -162,7 +161,7 @@ def test_a_full_disk_is_named_and_the_page_is_not_half_saved(tmp_path):
 
 def test_a_lock_that_outlasts_our_patience_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         other = sqlite3.connect(tmp_path / "mql.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="is locked by another program"):
@@ -173,7 +172,7 @@ def test_a_lock_that_outlasts_our_patience_is_named(tmp_path, monkeypatch):
 
 
 def test_a_writer_waits_for_the_one_before_it(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         other = sqlite3.connect(tmp_path / "mql.db", isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
 
@@ -189,7 +188,7 @@ def test_a_writer_waits_for_the_one_before_it(tmp_path):
 
 
 def test_no_error_text_repeats_a_rows_data(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "run-1", NOW, 60)
         with store._engine.connect() as connection:
             connection.execution_options(writes=True)

@@ -13,6 +13,7 @@ from store_samples import COMPANY, NOW, change, decision, key
 from connector.records import ChangeKind, Outcome, RawRecord, Receipt, Removal, RemovalKind
 from connector.store import REFUSED, Erasing, Store, open_store
 from connector.store.rows import ChangeState, Lease
+from tests.sqlite_store import fresh_sqlite
 
 REMOVALS = [
     Removal("contacts", "1", RemovalKind.ERASED, NOW), Removal("contacts", "2", RemovalKind.MERGED, NOW, "3"),
@@ -97,7 +98,7 @@ ANY = re.compile(r"WHERE \w+\.company = \?\s+LIMIT \? OFFSET \?$")
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_no_question_reads_a_whole_table(tmp_path, question):
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "run-1", NOW, 60)
         for remote_id in ("1", "2", "4"):
             store.save_page(lease, "hubspot", "contacts", [RawRecord("contacts", remote_id, NOW, {})], "c", NOW)

@@ -13,6 +13,7 @@ from store_samples import COMPANY, NOW, key, later, raw
 from connector.records import RawRecord
 from connector.store import Store, open_store
 from connector.store.rows import Lease, PageCounts, StoredRecord
+from tests.sqlite_store import fresh_sqlite
 
 
 def save(
@@ -144,7 +145,7 @@ VERSIONS = st.lists(
 def test_any_split_and_repetition_of_pages_gives_the_same_records_and_pending(versions, data):
     """The pull reads pages in order; after any crash it starts again from a cursor it saved, overlapping."""
     told = [raw(remote_id, a=value) for remote_id, value in versions]
-    with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder)}/mql.db") as store:
+    with tempfile.TemporaryDirectory() as folder, open_store(fresh_sqlite(Path(folder) / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "run-1", NOW, 60)
         save(store, lease, raw("a", a=0), raw("b", a=0))
         evaluate_all(store, lease)

@@ -16,6 +16,7 @@ from connector.store import Erasing, RemovalCounts, open_store
 from connector.store.planning import WITHDRAWN
 from connector.store.rows import ChangeState
 from connector.store.schema import erased_addresses
+from tests.sqlite_store import fresh_sqlite
 
 EMAIL = "kept.by.nobody@asahi.example"
 NAME = "消えた太郎"
@@ -465,7 +466,7 @@ def test_whose_activity_was_erased_is_judged_again(store, lease, run_id):
 
 def test_nothing_of_the_erased_is_readable_in_the_databases_files(tmp_path):
     forms = "form_submissions"
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         lease = store.acquire_lease(COMPANY, "run-1", NOW, 60)
         run_id = store.start_run(COMPANY, "sync", NOW)
         crowd = [person(str(n), email=f"n{n}@x.example", lastname="鈴木" * 20) for n in range(100, 400)]

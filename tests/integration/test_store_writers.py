@@ -17,6 +17,7 @@ import pytest
 
 from connector.store import open_store
 from connector.store.writers import Writers
+from tests.sqlite_store import fresh_sqlite
 
 BATCH_SECONDS = 0.1
 _SPAWN = multiprocessing.get_context("spawn")
@@ -45,8 +46,7 @@ def write_small(url: str, ready: Barrier, seconds: float, waits: Queue[float]) -
 
 
 def test_nobody_starves_beside_processes_that_write_all_the_time(tmp_path):
-    url = f"sqlite:///{tmp_path}/mql.db"
-    open_store(url).close()
+    url = fresh_sqlite(tmp_path / "mql.db")
     waits, ready = _SPAWN.SimpleQueue(), _SPAWN.Barrier(3)
     processes = [_SPAWN.Process(target=write_batches, args=(url, ready, 4)) for _ in range(2)]
     processes.append(_SPAWN.Process(target=write_small, args=(url, ready, 4, waits)))
@@ -96,8 +96,7 @@ def test_who_is_interrupted_while_waiting_keeps_nobody_waiting(tmp_path):
 
 
 def test_a_process_that_is_killed_while_it_writes_holds_nobody_up(tmp_path):
-    url = f"sqlite:///{tmp_path}/mql.db"
-    open_store(url).close()
+    url = fresh_sqlite(tmp_path / "mql.db")
     ready = _SPAWN.Barrier(2)
     killed = _SPAWN.Process(target=write_batches, args=(url, ready, 60))
     killed.start()

@@ -17,6 +17,7 @@ from connector.store.bulk import insert_rows
 from connector.store.instants import to_micros
 from connector.store.notices import insert_notices
 from connector.store.schema import runs
+from tests.sqlite_store import fresh_sqlite
 
 # Further back than the days between the samples' own moment and the clock of a PostgreSQL server.
 LONG_AGO = NOW - KEPT - timedelta(days=400)
@@ -171,7 +172,7 @@ def test_two_may_tidy_at_once(store):
 def test_sqlite_s_log_is_cut_when_it_is_long_and_whoever_still_reads_is_let_read(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite, "LOG_KEPT_BYTES", 1)
     log = tmp_path / "mql.db-wal"
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         many_runs(store, 10)
         with store._reading() as reader:
             assert reader.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 10

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from connector.service.configured import is_as_before
 from connector.service.turn import TurnOutcome, take_turn
 from connector.settings import Config, load_config
 from connector.store import open_store
+from tests.sqlite_store import fresh_sqlite
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -23,7 +25,7 @@ def config_of(folder: Path, company: str, more: str = "") -> Config:
 
 def test_a_company_that_cannot_be_opened_fails_and_backs_off(tmp_path):
     config = config_of(tmp_path, "a", "schedule.every_minutes = 5\n")
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         turns = [take_turn(config, store, "a", lambda: False, lambda n=n: NOW + timedelta(hours=n)) for n in range(3)]
         row = store.get_schedule("a")
 
@@ -32,11 +34,12 @@ def test_a_company_that_cannot_be_opened_fails_and_backs_off(tmp_path):
     assert row is not None
     assert (row.failures, row.progressed_at, row.outcome) == (3, None, "failed")
     assert row.trouble.startswith(f"{tmp_path}/none.toml: no such mapping file; ")
+    assert is_as_before(config, "a", row.failed_with)
 
 
 def test_a_company_that_only_another_process_knows_comes_soon_again(tmp_path):
     config = config_of(tmp_path, "a")
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         turn = take_turn(config, store, "b", lambda: False, lambda: NOW)
 
     assert turn.outcome is TurnOutcome.FAILED
@@ -46,7 +49,7 @@ def test_a_company_that_only_another_process_knows_comes_soon_again(tmp_path):
 
 def test_a_store_that_takes_no_row_is_told_of_and_nothing_is_tried(tmp_path):
     config = config_of(tmp_path, "a")
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         with store._changing() as connection:
             connection.exec_driver_sql("DROP TABLE schedules")
         turn = take_turn(config, store, "a", lambda: False, lambda: NOW)
@@ -77,10 +80,10 @@ def test_a_bug_is_logged_without_its_text_and_counts_as_a_failure(tmp_path, capl
         hubspot = {{ base_url = "http://127.0.0.1:9", token = "t" }}
         salesforce = {{ base_url = "http://127.0.0.1:9", client_id = "i", client_secret = "s" }}
     """)
-    with open_store(f"sqlite:///{tmp_path}/mql.db") as store:
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
         turn = take_turn(load_config(path), store, "a", lambda: False, Broken())
 
     assert turn.outcome is TurnOutcome.FAILED
-    assert turn.trouble == "an unexpected ValueError; the service's log says where"
+    assert turn.trouble == "an unexpected ValueError, a bug of ours; the service's log says where, and so does --debug"
     assert "turn broken" in caplog.text
     assert "taro" not in caplog.text

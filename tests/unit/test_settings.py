@@ -106,6 +106,47 @@ def test_environment_wins_over_secret_file_wins_over_toml(tmp_path: Path, monkey
     assert sections["salesforce"]["client_id"] == "id-from-file"
 
 
+@pytest.mark.parametrize("name", ["mirai-kk", "a-b_c-2"])
+def test_a_hyphen_of_a_company_s_name_is_an_underscore_in_its_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    in_files = name.replace("-", "_")
+    (tmp_path / f"secrets/companies__{in_files}__salesforce__client_id").write_text("id-of-file")
+    (tmp_path / f"secrets/companies__{name}__salesforce__client_secret").write_text("its own name will do, too")
+    path = write(tmp_path, 'secrets_dir = "secrets"\n' + REAL.replace("companies.mirai", f"companies.{name}"))
+    variable = secret_variable(name, "hubspot", "token")
+    assert variable.isidentifier(), "a shell takes it"
+    monkeypatch.setenv(variable, "of-environment")
+    companies = load_config(path).settings.companies
+    assert set(companies) == {name}
+    sections = companies[name].crm_sections
+    assert sections["hubspot"]["token"] == "of-environment"
+    assert sections["salesforce"]["client_id"] == "id-of-file"
+    assert sections["salesforce"]["client_secret"] == "its own name will do, too"
+
+
+@pytest.mark.parametrize("name", ["Mirai", "みらい", "a__b", "a_", "-a", "a.b", "a b", ""])
+def test_a_company_s_name_that_no_variable_could_tell_apart_is_refused(tmp_path: Path, name: str) -> None:
+    (problem,) = problems(write(tmp_path, f'[companies."{name}"]\nmapping = "{{mapping}}"\n'))
+    assert "use lower-case letters and digits" in problem
+
+
+def test_a_variable_of_a_company_that_the_file_does_not_name_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MQL_COMPANIES__MIRRAI__HUBSPOT__TOKEN", "x")
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, REAL))
+    assert "The file names no company mirrai: a variable MQL_COMPANIES__…" in caught.value.hint
+
+
+def test_two_companies_with_the_same_variables_are_refused(tmp_path: Path) -> None:
+    text = "".join(f'[companies.{name}]\nmapping = "{{mapping}}"\n' for name in ("a-b", "a_b"))
+    (problem,) = problems(write(tmp_path, text))
+    assert "'a-b' and 'a_b' would have the same environment variables: rename one" in problem
+
+
 def test_a_wrong_text_of_the_company_s_own_is_told_with_its_line(tmp_path: Path) -> None:
     mapping = tmp_path / "own.toml"
     whole = (ROOT / "mappings/mirai.toml").read_text(encoding="utf-8").replace('"tables/', f'"{ROOT}/mappings/tables/')

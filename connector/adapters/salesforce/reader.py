@@ -303,7 +303,12 @@ class _Pull:
         return True
 
     def _take_job(self, job: Job) -> Iterator[_Batch]:
-        """Yield a job's results from where they were left; the walk goes on with what changed since it was made."""
+        """Yield a job's results from where they were left; the walk goes on with what changed since it was made.
+
+        What changed so late that the walk reads it again is left to the walk. The job shows it as it was when it ran,
+        and since then another reading may have stored it as of a change in the same second: by whole seconds nobody
+        could tell which of the two is newer.
+        """
         jobs, source = self._reader.jobs(), self._source
         to_records = compile_rows(source, self._fields, is_flat=True)
         floor = job.began_at - OVERLAP
@@ -316,6 +321,7 @@ class _Pull:
                     jobs.discard(job)
                     raise JobLostError("Salesforce's bulk results are not as many as it says", crm=CRM)
                 records, removals = self._split(part.rows, to_records)
+                records = [record for record in records if record.modified_at < floor]
                 if part.is_last:
                     break
                 self._bookmark = Bookmark(job=job)

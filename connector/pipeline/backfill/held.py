@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from connector.core.lifecycle import BACKFILLED
@@ -12,7 +12,7 @@ from connector.errors import FatalError, RejectedError, RetryableError
 from connector.pipeline.approval import standing_limit
 from connector.pipeline.company import Company
 from connector.pipeline.desk import open_desk
-from connector.pipeline.differences import keep_differences
+from connector.pipeline.differences import keep_differences, may_differ
 from connector.pipeline.evaluate import BATCH, Judged, look_at
 from connector.pipeline.run import TOLD_AT_MOST, Plan
 from connector.store import Backfill, Lease
@@ -90,12 +90,29 @@ def plan_held(company: Company) -> Plan:
                 left_count += 1
             elif changes:
                 planned.append(replace(one, changes=changes))
+    besides = _count_besides(company, {one.person.person_id for one in planned})
     notices = [f"{left_count:,} people are left out: a record of theirs is gone"] if left_count else []
     planned.sort(key=lambda one: (-one.decision.score.total_points, one.person.person_id))
     return Plan(
         company.name, [], [], [], planned, stopped, notices, standing_limit(company),
-        command=f"mql backfill {company.name} --resume --handoff write",
+        command=f"mql backfill {company.name} --resume --handoff write", besides=besides,
     )
+
+
+def _count_besides(company: Company, planned: Collection[str]) -> dict[str, dict[str, int]]:
+    """Return CRM -> kind -> how many writes a run makes now about others than these; asks the store only.
+
+    These are more than it will be where a CRM shows the same figures already.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    desk, after = open_desk(company), ""
+    while person_ids := company.store.read_dirty(company.name, BATCH, after=after):
+        judged = look_at(company, [one for one in person_ids if one not in planned], company.clock(), desk)
+        for change in may_differ(company, [(one.decision, one.changes) for one in judged]):
+            of_crm = counts.setdefault(change.crm, {})
+            of_crm[change.kind.value] = of_crm.get(change.kind.value, 0) + 1
+        after = person_ids[-1]
+    return counts
 
 
 def _held_batches(company: Company) -> Iterator[list[Judged]]:

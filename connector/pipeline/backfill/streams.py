@@ -13,6 +13,7 @@ from connector.errors import (
     RejectedError,
     RetryableError,
 )
+from connector.pipeline.backfill.anew import heed_edits
 from connector.pipeline.backfill.order import Place
 from connector.pipeline.backfill.parts import LONGEST, Advance, Pace, Rhythm, Tell, read_again, take_turn
 from connector.pipeline.backfill.reading import read_part
@@ -26,6 +27,9 @@ PATIENCE_SECONDS = 3_600.0
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 60.0
+
+_NOTED_EVERY_SECONDS = 1.0
+"""What was sent is noted so often: who kills a part takes no more with it from the day's count."""
 
 
 class StreamsReader:
@@ -62,7 +66,11 @@ class StreamsReader:
         return min(self._goes_on_at.values(), default=None)
 
     def read_all(self, *, waits: bool) -> None:
-        """Read every stream to its end, as far as the CRMs let us."""
+        """Read every stream to its end, as far as the CRMs let us.
+
+        Raises:
+            MappingEditedError: The company must be opened again before the next part.
+        """
         for adapter in self._company.adapters.values():
             adapter.patience_seconds = self._rhythm.part_seconds
         while True:
@@ -76,6 +84,7 @@ class StreamsReader:
         return next((
             one for one in self.backfill.streams
             if one.ended_at is None and one.crm not in self._stopped and (one.crm, one.stream) not in self._refused
+            and one.crm in self._company.adapters    # else the mapping says nothing of the CRM any more
         ), None)
 
     def _read_stream(self, one: BackfillStream) -> None:
@@ -116,13 +125,26 @@ class StreamsReader:
     def _read_part(self, one: BackfillStream, longer: int) -> tuple[int, bool]:
         """Read one part, up to so many times as long as usual; return how much was news, and if it was the last."""
         company, meter, store = self._company, self._company.adapters[one.crm].meter, self._company.store
+        heed_edits(company)
         with take_turn(company, self._rhythm.sleep, self._tell_held) as lease:
             limit_reading(company)
             before, records = meter.calls, 0
+            noted_calls, noted_records, noted_at = before, 0, time.monotonic()
+
+            def note(*, is_end: bool = False) -> None:
+                nonlocal noted_calls, noted_records, noted_at
+                self._book.keep()
+                store.note_part(
+                    lease, self.backfill.number, one.crm, one.stream, calls=meter.calls - noted_calls,
+                    records=records - noted_records, is_end=is_end, at=company.clock(),
+                )
+                noted_calls, noted_records, noted_at = meter.calls, records, time.monotonic()
 
             def tell(count: int) -> None:
                 nonlocal records
                 records = count
+                if time.monotonic() - noted_at >= _NOTED_EVERY_SECONDS:
+                    note()
                 self._say(one, records=count, calls=meter.calls - before)
 
             is_end = False
@@ -134,11 +156,7 @@ class StreamsReader:
                 is_end = part.is_end
             finally:
                 # What is stored is stored, whatever stopped it; when the lease is lost this says so, too.
-                self._book.keep()
-                store.note_part(
-                    lease, self.backfill.number, one.crm, one.stream, calls=meter.calls - before, records=records,
-                    is_end=is_end, at=company.clock(),
-                )
+                note(is_end=is_end)
             self.backfill = read_again(company)
         return part.news, is_end
 

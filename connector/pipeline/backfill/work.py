@@ -5,50 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from connector.errors import ConnectorError, LeaseHeldError, RunPausedError
 from connector.logs import get_logger
-from connector.pipeline.backfill.held import WouldBe, hold_some, plan_held, who_would_be
-from connector.pipeline.backfill.order import Order, all_streams
+from connector.pipeline.backfill.anew import MappingEditedError, begin_anew, heed_edits
+from connector.pipeline.backfill.held import hold_some, plan_held, who_would_be
+from connector.pipeline.backfill.order import Order, Place, all_streams
 from connector.pipeline.backfill.parts import LONGEST, USUAL, Advance, Pace, Rhythm, Tell, read_again, take_turn
+from connector.pipeline.backfill.report import BackfillReport, joined
 from connector.pipeline.backfill.share import CallBook, CrmCost, lift_limits
 from connector.pipeline.backfill.streams import StreamsReader
-from connector.pipeline.budget import CallCount, call_counter
+from connector.pipeline.budget import call_counter
 from connector.pipeline.company import Company, Progress, Step, no_progress
 from connector.pipeline.definitions import begin_judging
 from connector.pipeline.lease import hold_work
 from connector.pipeline.pull import unread_streams
-from connector.pipeline.run import TOLD_AT_MOST, Plan, RunReport, require_fields_once, sync
+from connector.pipeline.run import RunReport, require_fields_once, sync
 from connector.pipeline.understand import understand
 from connector.store import Backfill, BackfillState, HandoffMode, Lease
 
 log = get_logger(__name__)
-
-
-@dataclass
-class BackfillReport:
-    """What became of a backfill in this call.
-
-    Attributes:
-        problems: One line for each thing that keeps it from its end.
-        goes_on_at: When there are calls again; None when that is not what it waits for, or nobody knows.
-        unread: Streams that were never read to their end: with any, nobody was judged.
-        would_be: Who would be MQL; None where they are handed off, or nobody could be judged yet.
-        plan: Every write that handing them off would make, where that was asked for.
-        run: The run, or runs put together, that handed them off, where that was asked for.
-        calls: CRM -> how many calls this took.
-    """
-
-    backfill: Backfill
-    problems: list[str] = field(default_factory=list)
-    goes_on_at: datetime | None = None
-    unread: list[str] = field(default_factory=list)
-    would_be: WouldBe | None = None
-    plan: Plan | None = None
-    run: RunReport | None = None
-    calls: dict[str, CallCount] = field(default_factory=dict)
 
 
 @contextmanager
@@ -111,10 +87,14 @@ def work(
 
     Raises:
         ConnectorError: A CRM refuses us altogether, or the store failed; what was read is kept.
+        ConfigError: The mapping was edited and cannot be used now.
     """
     calls, book, pace = call_counter(company), CallBook(company), Pace(company)
     report = BackfillReport(backfill)
     try:
+        if anew := begin_anew(company, backfill, rhythm.sleep):
+            backfill = read_again(company)
+            report.notices.append(_told_anew(anew))
         if backfill.state is BackfillState.READING:
             reader = StreamsReader(company, backfill, tell, book, pace, rhythm)
             reader.read_all(waits=waits)
@@ -122,6 +102,9 @@ def work(
         if not report.problems:
             lift_limits(company)
             _End(company, report, backfill, tell, pace, rhythm).reach(approve_over)
+    except MappingEditedError:
+        report.is_overtaken = True
+        log.info("mapping edited", company=company.name, number=backfill.number)
     finally:
         book.keep()
         lift_limits(company)
@@ -153,7 +136,12 @@ class _End:
         self._rhythm = rhythm
 
     def reach(self, approve_over: int | None) -> None:
-        """Find out who would be MQL, or hand them off, as the backfill was begun for."""
+        """Find out who would be MQL, or hand them off, as the backfill was begun for.
+
+        Raises:
+            MappingEditedError: The company must be opened again first.
+        """
+        heed_edits(self._company)
         backfill, judging = self._backfill, begin_judging(self._company)
         if not backfill.holds:
             if backfill.state is not BackfillState.WRITING:
@@ -206,7 +194,6 @@ class _End:
 
     def _hand_off(self, approve_over: int | None) -> None:
         """Run as `mql sync` does, in parts, until all of it is done."""
-        before: RunReport | None = None
         while True:
             try:
                 run = sync(
@@ -217,13 +204,22 @@ class _End:
                 self._tell_held(error)
                 self._rhythm.sleep(self._rhythm.pause_seconds)
                 continue
-            before = run if before is None else _joined(before, run)
+            if run.is_paused:
+                self._tell_written(run)
+            self._report.run = run if self._report.run is None else joined(self._report.run, run)
             if not run.is_paused:
                 break
             self._rhythm.sleep(self._rhythm.pause_seconds)
-        run = before
-        self._report.run, self._report.unread = run, run.unread
+            heed_edits(self._company)
+        self._report.unread = run.unread
         self.move(BackfillState.DONE)
+
+    def _tell_written(self, run: RunReport) -> None:
+        """Have a run that ended early tell what became of its changes until then."""
+        for row in self._company.store.read_receipts(self._company.name, run.run_id):
+            ours = run.outcomes.setdefault(row.crm, {})
+            ours[row.outcome.value] = ours.get(row.outcome.value, 0) + 1
+        run.refused = self._company.store.read_refused(self._company.name, run.started_at)
 
     def _progress(self) -> Progress:
         """Return what is told by a part of the run, and ends it after a part's time."""
@@ -252,15 +248,6 @@ class _End:
         self._tell(Advance("", 0, *self._pace.sums(self._backfill), waits=f"a run is at work ({error.holder})"))
 
 
-def _joined(before: RunReport, run: RunReport) -> RunReport:
-    """Return the report of a run together with what the parts before it did."""
-    run.started_at = before.started_at
-    run.judged_count += before.judged_count
-    run.recycled_count += before.recycled_count
-    run.handed_off_count += before.handed_off_count
-    run.handed_off = [*before.handed_off, *run.handed_off][:TOLD_AT_MOST]
-    for crm, counts in before.outcomes.items():
-        ours = run.outcomes.setdefault(crm, {})
-        for outcome, count in counts.items():
-            ours[outcome] = ours.get(outcome, 0) + count
-    return run
+def _told_anew(places: Sequence[Place]) -> str:
+    streams = ", ".join(f"{crm} {stream}" for crm, stream in places)
+    return f"the mapping asks for fields that were not read yet: read from their beginning again: {streams}"

@@ -243,22 +243,28 @@ ids = st.sampled_from(["1", "2", "3", "4"])
 names = st.sampled_from(["田村", "鈴木", ""])
 
 
+maybe_ids = ids | st.just("")
+counts = st.integers(1, 7)
+either = st.booleans()
+
+
 @st.composite
-def records(draw) -> list[Contact]:
+def lists_of_records(draw) -> list[Contact]:
     found: dict[RecordKey, Contact] = {}
-    for _ in range(draw(st.integers(1, 7))):
-        if draw(st.booleans()):
+    for _ in range(draw(counts)):
+        if draw(either):
             one = hubspot(
                 draw(ids), email=draw(mailboxes), hs_additional_emails=draw(mailboxes), lastname=draw(names),
-                salesforceleadid=draw(ids | st.just("")),
+                salesforceleadid=draw(maybe_ids),
             )
         else:
             one = salesforce_lead(
-                draw(ids), Email=draw(mailboxes), LastName=draw(names), ConvertedContactId=draw(ids | st.just("")))
+                draw(ids), Email=draw(mailboxes), LastName=draw(names), ConvertedContactId=draw(maybe_ids))
         found[one.key] = one
     return list(found.values())
 
 
+records = lists_of_records()
 known_people = st.dictionaries(
     st.builds("{}:{}".format, st.sampled_from(["hubspot:contacts", "salesforce:leads"]), ids)
     | st.just("email:a@x.example"),
@@ -266,16 +272,16 @@ known_people = st.dictionaries(
 )
 
 
-@given(records(), known_people, st.randoms())
-@settings(max_examples=300)
+@given(records, known_people, st.randoms())
+@settings(max_examples=150)
 def test_the_answer_does_not_depend_on_the_order(contacts, known, chance):
     shuffled = list(contacts)
     chance.shuffle(shuffled)
     assert resolve(shuffled, dict(reversed(known.items()))) == resolve(contacts, known)
 
 
-@given(records(), known_people)
-@settings(max_examples=300)
+@given(records, known_people)
+@settings(max_examples=150)
 def test_every_record_is_one_person_s_and_every_id_has_one_fate(contacts, known):
     resolution = resolve(contacts, known)
     placed = [key for keys in resolution.people.values() for key in keys]
@@ -289,7 +295,7 @@ def test_every_record_is_one_person_s_and_every_id_has_one_fate(contacts, known)
         assert former is None or former in resolution.people or former in resolution.aliases
 
 
-@given(records(), known_people)
+@given(records, known_people)
 def test_resolving_what_was_resolved_changes_nothing(contacts, known):
     first = resolve(contacts, known)
     again = resolve(contacts, {key: person_id for person_id, keys in first.keys.items() for key in keys})
@@ -356,7 +362,7 @@ def test_what_sales_says_of_the_contact_outweighs_the_lead_that_became_it():
     assert person_of(lead, salesforce_contact("0039", MQL_Status__c="recycled")).stage is Stage.SQL, "of another lead"
 
 
-@given(records(), st.randoms())
+@given(records, st.randoms())
 def test_a_person_does_not_depend_on_the_order_of_records(contacts, chance):
     shuffled = list(contacts)
     chance.shuffle(shuffled)

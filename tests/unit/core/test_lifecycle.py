@@ -13,7 +13,7 @@ from core_cases import (
     salesforce_member,
     score_of,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.lifecycle import PersonState, decide, next_state
@@ -158,6 +158,7 @@ def test_our_own_mql_that_landed_after_what_opened_the_next_cycle_stands_against
 stages = st.sampled_from(Stage)
 
 
+@settings(max_examples=60)
 @given(st.lists(st.tuples(stages, st.booleans()), max_size=12))
 def test_there_is_at_most_one_handoff_per_cycle_and_cycles_only_grow(steps):
     decisions, state = story(*(

@@ -100,8 +100,8 @@ def test_fading_points_are_looked_at_whatever_is_taken_off_for_longer():
 def test_no_line_is_crossed_unseen_and_nobody_is_looked_at_in_vain(definition, attributes, done):
     look = next_look(done, definition, attributes)
     ahead = [one.occurred_at for one in done if one.occurred_at > NOW]
-    crossing = next((at for at in changes(definition, done) if stands(at, done, definition, attributes)
-                     != stands(NOW, done, definition, attributes)), None)
+    now = stands(NOW, done, definition, attributes)
+    crossing = next((at for at in changes(definition, done) if stands(at, done, definition, attributes) != now), None)
     if crossing is not None:
         assert look is not None
         assert look < crossing + HOUR

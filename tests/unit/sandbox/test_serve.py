@@ -115,9 +115,9 @@ def test_both_listen_before_either_is_filled_and_neither_shows_half_a_seed(tmp_p
 
 
 def test_a_start_goes_on_where_a_stop_cut_the_loading_short(tmp_path: Path) -> None:
-    SandboxPair(tmp_path, load=["mirai"], contacts=60_000).start().stop()
-    with SandboxPair(tmp_path, load=["mirai"], contacts=60_000) as pair:
-        assert people_count(pair, "hubspot", "mirai") == 60_000
+    SandboxPair(tmp_path, load=["mirai"], contacts=20_000).start().stop()
+    with SandboxPair(tmp_path, load=["mirai"], contacts=20_000) as pair:
+        assert people_count(pair, "hubspot", "mirai") == 20_000
 
 
 def test_a_size_below_zero_is_refused_before_anything_listens() -> None:

@@ -1,4 +1,4 @@
-"""How every company does, in words: what `mql status` tells. Asks the store only, whether or not a service runs."""
+"""How every company does: what `mql status` tells. Asks the store only, whether or not a service runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from connector.errors import ConfigError
+from connector.reports.runs import CUT_OFF, CUT_OFF_TROUBLE, is_at_work
+from connector.service.schedule import Schedule, next_due_at, schedule_of
 from connector.settings import Config
 from connector.store import WAITING, CompanyHealth, Store
+
+_GRACE = timedelta(minutes=1)
+"""A stream may be so much later than its rhythm says: a run takes its time."""
 
 
 class State(StrEnum):
@@ -32,12 +37,18 @@ BAD = (State.STALLED, State.FAILING)
 """With any of these the command's exit code is 1."""
 
 
-class OldestStream(NamedTuple):
-    """The stream that is furthest behind, and the moment up to which it is read; None: never to its end."""
+class Behind(NamedTuple):
+    """The stream that is furthest behind what is promised.
+
+    Attributes:
+        read_at: The moment up to which it is read; None: it was never read to its end.
+        promised_at: By when it was to be read again; None: as soon as possible.
+    """
 
     crm: str
     stream: str
     read_at: datetime | None
+    promised_at: datetime | None
 
 
 class Budget(NamedTuple):
@@ -56,7 +67,8 @@ class CompanyStatus:
         trouble: What is wrong, on one line; empty for nothing.
         ran_at: When its last run ended or, while it runs, began.
         due_at: When its next turn is due; None: the service does not know it.
-        oldest: None as long as nothing is known of what was read.
+        is_promised: Something is known of what was read, and the company is on.
+        behind: None where every stream is as fresh as promised.
         waiting_count: Changes that wait to be written.
         refused_count: Changes that were given up.
         budgets: CRM -> calls.
@@ -72,7 +84,8 @@ class CompanyStatus:
     ran_at: datetime | None
     progressed_at: datetime | None
     due_at: datetime | None
-    oldest: OldestStream | None
+    is_promised: bool
+    behind: Behind | None
     waiting_count: int
     refused_count: int
     budgets: Mapping[str, Budget]
@@ -91,20 +104,22 @@ def read_status(config: Config, store: Store, now: datetime, company: str | None
         raise ConfigError([f"{config.path}: no company {company!r}; it names: {', '.join(sorted(companies))}"])
     names = [company] if company is not None else sorted(companies)
     healths = store.read_health({name: tuple(companies[name].crm_sections) for name in names}, now)
-    return [_status(one, now, is_on=companies[one.company].schedule.is_on) for one in healths]
+    return [_status(config, one, now) for one in healths]
 
 
-def _status(health: CompanyHealth, now: datetime, *, is_on: bool) -> CompanyStatus:
-    row, run = health.schedule, health.last_run
+def _status(config: Config, health: CompanyHealth, now: datetime) -> CompanyStatus:
+    row, run, is_on = health.schedule, health.last_run, config.settings.companies[health.company].schedule.is_on
+    time_zone = next((one.time_zone for one in health.freshness.values()), "UTC")
     state, since = _state(health, now, is_on=is_on)
     counts = [(state, count) for states in health.outbox.values() for state, count in states.items()]
     waiting = sum(count for state, count in counts if state in WAITING)
     freshness = health.freshness
     return CompanyStatus(
         health.company, state, since, _trouble(health, state),
-        ZoneInfo(next((one.time_zone for one in freshness.values()), "UTC")),
+        ZoneInfo(time_zone),
         None if run is None else run.finished_at or run.started_at, health.progressed_at,
-        None if row is None or not is_on else row.due_at, _oldest(health, now),
+        None if row is None or not is_on else row.due_at, is_on and bool(freshness),
+        _behind(health, schedule_of(config, health.company, time_zone), now) if is_on else None,
         waiting, sum(count for _, count in counts) - waiting,
         {
             crm: Budget(used, freshness[crm].allowed if crm in freshness else None)
@@ -124,10 +139,10 @@ def _state(health: CompanyHealth, now: datetime, *, is_on: bool) -> tuple[State,
     ended = run.status if run is not None and _is_by_hand(health) else "" if row is None else row.outcome
     if ended == "failed":
         return State.FAILING, health.progressed_at
-    if health.held_since is not None:
+    if health.at_work is not None and is_at_work(health.at_work):
         began_at = None if row is None else row.started_at
         is_turn = began_at is not None and (row is None or row.ended_at is None or began_at > row.ended_at)
-        return State.RUNNING, began_at if is_turn else health.held_since
+        return State.RUNNING, began_at if is_turn else health.at_work.since
     if ended in (State.PROBLEMS, "held"):
         return State.PROBLEMS if ended == State.PROBLEMS else State.HELD, None
     if row is not None and row.due_at <= now:
@@ -138,11 +153,15 @@ def _state(health: CompanyHealth, now: datetime, *, is_on: bool) -> tuple[State,
 
 
 def _trouble(health: CompanyHealth, state: State) -> str:
-    """Return what the service's last turn told to be wrong, unless a run of somebody's own has got over it since."""
+    """Return what the service's last turn, or a run of somebody's own after it, told to be wrong."""
     row, run = health.schedule, health.last_run
-    if row is None or state is State.OFF or (run is not None and run.status == "done" and _is_by_hand(health)):
+    if state is State.OFF:
         return ""
-    return row.trouble
+    if run is not None and run.finished_at is None and not is_at_work(health.at_work):
+        return f"run {CUT_OFF}: {CUT_OFF_TROUBLE}"
+    if run is not None and run.status != "paused" and _is_by_hand(health):      # as the parts of a backfill are
+        return run.trouble
+    return "" if row is None else row.trouble
 
 
 def _is_by_hand(health: CompanyHealth) -> bool:
@@ -153,13 +172,18 @@ def _is_by_hand(health: CompanyHealth) -> bool:
     return row is None or row.ended_at is None or run.finished_at > row.ended_at
 
 
-def _oldest(health: CompanyHealth, now: datetime) -> OldestStream | None:
-    streams = [
-        OldestStream(crm, stream, read_at)
-        for crm, freshness in health.freshness.items() for stream, read_at in freshness.streams.items()
-    ]
-    unread = [one for one in streams if one.read_at is None]
-    return unread[0] if unread else min(streams, key=lambda one: one.read_at or now, default=None)
+def _behind(health: CompanyHealth, schedule: Schedule, now: datetime) -> Behind | None:
+    """Return the stream that is latest, by its own rhythm: many are asked seldom because they change seldom."""
+    late = []
+    for crm, freshness in health.freshness.items():
+        for stream, read_at in freshness.streams.items():
+            if read_at is None:
+                return Behind(crm, stream, None, None)
+            asked_at = read_at + timedelta(seconds=freshness.promised_seconds.get(stream, 0))
+            promised_at = next_due_at(schedule, health.company, asked_at, asked_at) + _GRACE
+            if promised_at < now:
+                late.append((promised_at, Behind(crm, stream, read_at, promised_at)))
+    return min(late, default=(None, None))[1]
 
 
 def in_words(status: CompanyStatus, now: datetime) -> str:
@@ -196,9 +220,9 @@ def summary(statuses: Sequence[CompanyStatus]) -> str:
 
 
 def freshness_of(status: CompanyStatus, now: datetime) -> str:
-    """Return how old what is known of the stream furthest behind is: `12 min (hubspot contacts)`."""
-    if status.oldest is None:
-        return "–"
-    crm, stream, read_at = status.oldest
-    told = "not read yet" if read_at is None else age((now - read_at) / timedelta(seconds=1))
+    """Return whether all is as fresh as promised, or what is latest: `12 min late (hubspot contacts)`."""
+    if status.behind is None:
+        return "as promised" if status.is_promised else "–"
+    crm, stream, _, promised_at = status.behind
+    told = "not read yet" if promised_at is None else f"{age((now - promised_at) / timedelta(seconds=1))} late"
     return f"{told} ({crm} {stream})"
