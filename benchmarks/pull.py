@@ -17,9 +17,8 @@ import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import requests
@@ -32,7 +31,6 @@ from connector.core.normalize import Normalizer
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.understand import understand_page
-from connector.records import RecordKey
 from connector.store import Lease, Store, StoredRecord, open_store
 from connector.store.schema import METADATA
 from connector.wiring import open_company
@@ -150,17 +148,14 @@ def _goals(company: Company, lease: Lease, crm: str, stream: str) -> dict[str, T
     """What is done with the records of each page once they are stored."""
     normalizer = Normalizer(company.mapping)
 
-    def read_each(read: Callable[[RecordKey, datetime, Mapping[str, Any]], object]) -> Take:
-        def take(records: Sequence[StoredRecord]) -> None:
-            for record in records:
-                read(record.key, record.modified_at, record.payload)
-
-        return take
+    def read_each(records: Sequence[StoredRecord]) -> None:
+        for record in records:
+            normalizer.contact(record.key, record.modified_at, record.payload)
 
     return {
         "stored": lambda records: None,
-        "whole": read_each(normalizer.traces),
-        "attributes": read_each(normalizer.contact),
+        "whole": lambda records: normalizer.traces(crm, stream, records),
+        "attributes": read_each,
         "understood": lambda records: understand_page(company, lease, normalizer, crm, stream, records),
     }
 

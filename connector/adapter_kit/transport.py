@@ -90,6 +90,21 @@ def send(request: Callable[[], Answer], *, crm: str, is_write: bool, classify: C
             )
         raise problem
 
+    # Nearly every request succeeds at once and is spared what trying again costs.
+    failed: RetryableError | None
+    try:
+        return once()
+    except RetryableError as error:
+        failed = error
+
+    def again() -> Answer:
+        """Fail as the first try did, which is counted so, and then send."""
+        nonlocal failed
+        if failed is None:
+            return once()
+        first, failed = failed, None
+        raise first
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_worth_retrying),
         wait=_wait_seconds,
@@ -97,7 +112,7 @@ def send(request: Callable[[], Answer], *, crm: str, is_write: bool, classify: C
         before_sleep=partial(_log_wait, crm),
         reraise=True,
     )
-    return retrying(once)
+    return retrying(again)
 
 
 def _is_worth_retrying(error: BaseException) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +32,7 @@ def export(company: str, file: Path | None = None, /, *, json: Json = False) -> 
 
     config, at = load_config(opening.config_path), wiring.system_clock()
     path = file or Path(f"{company}-{at:%Y-%m-%d}.mql.zip")
-    with open_store(config.store_url) as store:
+    with open_store(config.store_url) as store, _leaving_no_files():
         manifest = export_state(store, company, path, at)
     if json:
         from connector.cli.as_json import print_json
@@ -58,7 +61,7 @@ def import_(
 
     with open_archive(file) as archive:
         name = as_ or archive.manifest.company
-    with open_company(name) as opened:
+    with open_company(name) as opened, _leaving_no_files():
         imported = import_state(opened, file, replaces=replace)
     if json:
         from connector.cli.as_json import print_json
@@ -67,6 +70,19 @@ def import_(
     else:
         _show(name, imported)
     return 0
+
+
+@contextmanager
+def _leaving_no_files() -> Iterator[None]:
+    """Have SIGTERM, and a terminal that goes away, end this as Ctrl-C does: half-made files hold personal data."""
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in ours:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def archive_as_json(manifest: Manifest) -> dict[str, Any]:

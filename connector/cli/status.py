@@ -46,7 +46,7 @@ _COLUMNS = {
 def status(company: str | None = None, /, *, json: Json = False) -> int:
     """Tell how the companies do: their state, last and next run, freshness, outbox, calls. Asks the store only.
 
-    Exit code 1 when any is stalled or failing, or nobody serves them.
+    Exit code 1 when any is stalled or failing, or nobody serves them any more.
 
     Args:
         company: This one alone.
@@ -65,10 +65,10 @@ def status(company: str | None = None, /, *, json: Json = False) -> int:
 def show_status(out: Console, statuses: Sequence[CompanyStatus], presence: Presence, now: datetime) -> None:
     """Print a line for each company, beneath it what is wrong, and how many there are of each state.
 
-    Above all of it, where nobody serves them, that.
+    Above all of it, where nobody serves them, or ever did, that.
     """
     if silence := silence_of(presence, statuses, now):
-        out.print(f"[red]![/] {silence}")
+        out.print(f"[{'red' if presence.is_silent else 'yellow'}]![/] {silence}")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading, least in _COLUMNS.items():
         table.add_column(heading, overflow="fold", no_wrap=not out.is_terminal, min_width=least)

@@ -65,14 +65,18 @@ def normalize_email(text: str) -> str | None:
 
     Only the syntax is looked at, never DNS; reserved domains such as `.example` and `.test` do.
     """
+    local, _, domain = text.rpartition("@")
+    # Nearly every address comes as it is compared, with a plain local part and a domain seen before.
+    is_usual = len(text) <= _MAX_EMAIL_LENGTH and len(local) <= _MAX_LOCAL_LENGTH and _is_plain(local)
+    if is_usual and domain and _normal_domain(domain) == domain:
+        return text
     candidate = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip().lower()
     if not candidate or len(candidate) > _MAX_EMAIL_LENGTH:
         return None
     local, _, domain = candidate.rpartition("@")
     if len(local) > _MAX_LOCAL_LENGTH or not _is_plain(local):
         return _validated(candidate)
-    # Nearly every address has a plain local part and a domain seen before: the library then need not look again.
-    host = _normal_domain(domain)
+    host = _normal_domain(domain)    # the library need not look at the same domain again
     return f"{local}@{host}" if host and len(local) + len(host) < _MAX_EMAIL_LENGTH else None
 
 

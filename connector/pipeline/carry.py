@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from connector.errors import ArchiveError, ConfigError
+from connector.errors import ArchiveError, ConfigError, StoreError
 from connector.pipeline.archive import ArchiveReader, ArchiveWriter, Manifest
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
@@ -107,12 +108,18 @@ def _todays_state(archive: ArchiveReader) -> Iterator[tuple[_Tables, Mapping[str
             if entry.lowest is not None and entry.highest is not None
         }
         return
-    with _temporary_folder() as folder:
-        with OlderState(folder / "older.db", revision) as older:
-            for table, rows in _checked(archive, older.tables):
-                older.fill(table, company, rows)
-        with open_store(f"sqlite:///{folder / 'older.db'}") as upgraded, upgraded.open_state(company) as state:
-            yield state.tables, upgraded.read_numbers(company)
+    with _temporary_folder() as folder, ExitStack() as stack:
+        try:
+            with OlderState(folder / "older.db", revision) as older:
+                for table, rows in _checked(archive, older.tables):
+                    older.fill(table, company, rows)
+            # Quoted: what a URL means otherwise may stand in the folder's name, and an empty store be made elsewhere.
+            upgraded = stack.enter_context(open_store(f"sqlite:///{quote(str(folder / 'older.db'))}"))
+        except StoreError as error:
+            error.hint = f"{error.hint}; TMPDIR says in which folder such files are made"
+            raise
+        state = stack.enter_context(upgraded.open_state(company))
+        yield state.tables, upgraded.read_numbers(company)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ pull has just stored is understood from memory, page by page; the rest is read b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from connector.core.identity import new_ids, resolve
 from connector.core.merged import Merge
@@ -128,10 +129,7 @@ def _gather(
     Between the two: those of what was merged away, as it was last seen, and whose each key is.
     """
     store, name = company.store, company.name
-    contacts = {
-        str(r.key): normalizer.traces(r.key, r.modified_at, r.payload)
-        for r in records if not r.is_gone and normalizer.is_people(r.key.crm, r.key.stream)
-    }
+    contacts = _traces(normalizer, [r for r in records if not r.is_gone])
     former: dict[str, Contact] = {}
     known: dict[str, str] = {}
     merges: set[Merge] = set()
@@ -183,8 +181,16 @@ def read_contacts(company: Company, normalizer: Normalizer, keys: Iterable[str])
 
 def _read_traces(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> dict[str, Contact]:
     """Return of the same records what tells whose they are."""
-    rows = _read_people(company, normalizer, keys)
-    return {str(row.key): normalizer.traces(row.key, row.modified_at, row.payload) for row in rows}
+    return _traces(normalizer, _read_people(company, normalizer, keys))
+
+
+def _traces(normalizer: Normalizer, records: Iterable[StoredRecord]) -> dict[str, Contact]:
+    """Return of those of these records that are people's what tells whose they are, by key."""
+    found: dict[str, Contact] = {}
+    for (crm, stream), of_stream in groupby(records, key=lambda record: record.key[:2]):
+        if normalizer.is_people(crm, stream):
+            found |= {str(one.key): one for one in normalizer.traces(crm, stream, list(of_stream))}
+    return found
 
 
 def _read_people(company: Company, normalizer: Normalizer, keys: Iterable[str]) -> list[StoredRecord]:
@@ -202,4 +208,4 @@ def read_former_contacts(
     """
     wanted = [key for key in keys if normalizer.is_people(key.crm, key.stream)]
     rows = company.store.read_merged_away(company.name, wanted) if wanted else []
-    return {str(row.key): normalizer.traces(row.key, row.modified_at, row.payload) for row in rows}
+    return _traces(normalizer, rows)

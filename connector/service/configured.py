@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from hashlib import blake2b
 from pathlib import Path
 
-import orjson
+from pydantic import SecretStr
 
 from connector.mapping.layers import files_of
 from connector.settings import Config
@@ -33,11 +34,17 @@ def _digest(config: Config, company: str, salt: bytes) -> str:
     digest = blake2b(salt=salt, digest_size=32)
     own = config.settings.companies.get(company)
     if own is not None:
-        digest.update(orjson.dumps(own.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS))
+        # Not orjson: a token that is no UTF-8, or a number that is too long, must fail the turn and not this.
+        digest.update(json.dumps(own.model_dump(), sort_keys=True, default=_as_text).encode())
         for file in files_of(config.mapping_path(company)):
             digest.update(f"\n{file.name}\n".encode())
             digest.update(_content(file))
     return digest.hexdigest()
+
+
+def _as_text(value: object) -> str:
+    # A secret's own text is a row of stars.
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _content(file: Path) -> bytes:

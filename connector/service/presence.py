@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,8 +24,8 @@ class Presence:
         turn_at: When a turn of any company began or ended last; None: there was none.
         late: Companies that are due, and were not synchronised by hand either.
         worker_count: Processes that the job engine heard of in the last seconds; None on SQLite, which has no engine.
-        is_silent: Some are late, nobody is at work, and for minutes nobody took a turn or looked; or they are late by
-            more than their interval, whoever looks.
+        is_silent: They were served once, some are late, nobody is at work, and for minutes nobody took a turn or
+            looked; or they are late by more than their interval, whoever looks.
     """
 
     looked_at: datetime | None
@@ -33,6 +33,11 @@ class Presence:
     late: Sequence[str]
     worker_count: int | None
     is_silent: bool
+
+    @property
+    def was_served(self) -> bool:
+        """Whether a service was ever seen here: where none was, nobody relies on one but runs `mql sync`, or cron."""
+        return self.looked_at is not None or self.turn_at is not None
 
 
 def read_presence(config: Config, store: Store, statuses: Sequence[CompanyStatus], now: datetime) -> Presence:
@@ -47,15 +52,19 @@ def read_presence(config: Config, store: Store, statuses: Sequence[CompanyStatus
     late = {one.company: is_overdue for one in statuses if (is_overdue := _is_overdue(config, one, now)) is not None}
     worker_count = _count_workers(config.store_url)
     is_seen = bool(worker_count) or _is_recent(looked_at, now)
+    presence = Presence(looked_at, turn_at, sorted(late), worker_count, is_silent=False)
     is_silent = (
-        bool(late) and not _is_recent(turn_at, now) and (any(late.values()) or not is_seen)
+        presence.was_served and bool(late) and not _is_recent(turn_at, now) and (any(late.values()) or not is_seen)
         and all(one.state is not State.RUNNING for one in statuses)
     )
-    return Presence(looked_at, turn_at, sorted(late), worker_count, is_silent)
+    return replace(presence, is_silent=is_silent)
 
 
 def silence_of(presence: Presence, statuses: Sequence[CompanyStatus], now: datetime) -> str:
-    """Return in one line that nobody seems to serve; empty where somebody does, or nothing is due."""
+    """Return in one line that nobody seems to serve, or ever did; empty where somebody does, or nothing is due."""
+    due = f"{len(presence.late):,} of {len(statuses):,} {'is' if len(presence.late) == 1 else 'are'} due"
+    if not presence.was_served and presence.late and not presence.worker_count:
+        return f"no service was ever seen here, and {due} by the schedule: `mql serve` keeps to it"
     if not presence.is_silent:
         return ""
     zones = {one.zone for one in statuses}
@@ -63,7 +72,6 @@ def silence_of(presence: Presence, statuses: Sequence[CompanyStatus], now: datet
     turn_at, looked_at = presence.turn_at, presence.looked_at
     turn = "no turn was ever taken" if turn_at is None else f"no turn was taken since {local(turn_at, zone, now)}"
     seen = "was never seen here" if looked_at is None else f"was last seen at {local(looked_at, zone, now)}"
-    due = f"{len(presence.late):,} of {len(statuses):,} {'is' if len(presence.late) == 1 else 'are'} due"
     return f"{turn}, and {due}: does `mql serve` run? It {seen}"
 
 

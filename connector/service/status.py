@@ -165,9 +165,12 @@ def _trouble(health: CompanyHealth, state: State) -> str:
 
 
 def _is_by_hand(health: CompanyHealth) -> bool:
-    """Tell whether the last run that ended was somebody's own, after the service's last turn."""
+    """Tell whether the last run that ended was somebody's own, after the service's last turn.
+
+    Undoing one says nothing of whether the CRMs can be read.
+    """
     row, run = health.schedule, health.last_run
-    if run is None or run.finished_at is None:
+    if run is None or run.finished_at is None or run.kind != "sync":
         return False
     return row is None or row.ended_at is None or run.finished_at > row.ended_at
 

@@ -16,8 +16,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
+from operator import attrgetter
 
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from connector.core.identity import normalize_email
 from connector.records import RawRecord, RecordKey, RemovalKind
@@ -64,7 +65,7 @@ def leave_out_erased(
 
     One that names others too comes without the addresses that were erased.
     """
-    if not any("email" in record.links for record in records):
+    if not any(map(attrgetter("links"), records)) or not any("email" in record.links for record in records):
         return records
     named = {address for record in records for address in addresses_of(record.links)}
     erased = _read_erased(connection, company, crm, named)
@@ -172,10 +173,14 @@ def _read_erased(
     return {by_digest[row.digest]: row.erased_at for row in connection.execute(query)}
 
 
+# Asked for every page, and so built once.
+_ERASED_HERE = select(company_state.c.value).where(
+    company_state.c.company == bindparam("company"), company_state.c.name == _FOR_GOOD_NAME,
+)
+
+
 def _is_anybody_erased_here(connection: Connection, company: str) -> bool:
-    facts = company_state.c
-    told = select(facts.value).where(facts.company == company, facts.name == _FOR_GOOD_NAME)
-    return connection.execute(told).scalar() is not None
+    return connection.execute(_ERASED_HERE, {"company": company}).scalar() is not None
 
 
 def _addresses_in(payload: Mapping[str, object]) -> set[str]:

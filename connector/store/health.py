@@ -42,7 +42,7 @@ _FRESHNESS = "freshness:"
 
 # The newest run of each company by the end of an index: `GROUP BY` would read all runs there ever were.
 _LAST_RUNS = """
-    SELECT company, status, started_at, finished_at, trouble FROM runs WHERE run_id IN (
+    SELECT company, status, started_at, finished_at, trouble, kind FROM runs WHERE run_id IN (
         SELECT (SELECT max(newest.run_id) FROM runs newest WHERE newest.company = named.value)
         FROM (SELECT value FROM json_each(?)) named
     )
@@ -107,7 +107,8 @@ class LastRun:
     status: str
     started_at: datetime
     finished_at: datetime | None
-    trouble: str = ""
+    trouble: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -234,8 +235,10 @@ def _read_held(connection: Connection, names: Sequence[str], at: datetime) -> di
 def _read_last_runs(connection: Connection, names: Sequence[str]) -> dict[str, LastRun]:
     found = run_text(connection, _LAST_RUNS, (as_list(connection, names),))
     return {
-        company: LastRun(status, from_micros(started), None if finished is None else from_micros(finished), trouble)
-        for company, status, started, finished, trouble in found
+        company: LastRun(
+            status, from_micros(started), None if finished is None else from_micros(finished), trouble, kind,
+        )
+        for company, status, started, finished, trouble, kind in found
     }
 
 

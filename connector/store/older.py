@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import URL, MetaData, Table
+from sqlalchemy import INTEGER, URL, BigInteger, MetaData, Table
 
 from connector.store import sqlite
 from connector.store.bulk import insert_rows
@@ -33,6 +33,10 @@ class OlderState:
         with in_our_words(self._place):
             make_older(self._engine, revision)
             metadata.reflect(self._engine)
+        for column in (column for table in metadata.sorted_tables for column in table.columns):
+            # What is of 64 bits on PostgreSQL alone stands here as INTEGER too, which has 64 bits on SQLite.
+            if isinstance(column.type, INTEGER):
+                column.type = BigInteger()
         self.tables = tables(metadata)
 
     def __enter__(self) -> OlderState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from connector.records import RawRecord, RecordKey, RemovalKind
+from connector.records import RawRecord, RecordKey, RemovalKind, from_columns
 from connector.store.addresses import keep_address_links, leave_out_erased, leave_out_for_good
 from connector.store.bulk import AsUtf8, as_list, each_of, insert_alike, insert_rows, run_for_rows, run_text
 from connector.store.codec import dump_links, dump_payloads, dump_utf8, fit_ids, load_json, load_links
@@ -128,10 +129,7 @@ class RecordsStore(Database):
             records = leave_out_for_good(connection, place, records, are_people=are_people)
             # Texts of sorted keys: equal texts are equal payloads.
             records, payloads = dump_payloads(records)
-            page: dict[str, _Told] = {
-                record.remote_id: (record.remote_id, to_micros(record.modified_at), payload, dump_links(record.links))
-                for record, payload in zip(records, payloads)
-            }
+            page = _told(records, payloads)
             stamp = to_micros(at)
             new = sorted(page)
             known: dict[str, tuple[bytes, str | None]] = {}
@@ -162,11 +160,7 @@ class RecordsStore(Database):
             # With fields kept, what is stored is not what was told.
             if fresh and hands_on and not keep_fields:
                 mark_handed(connection, place, fresh)
-                by_id = {record.remote_id: record for record in records}
-                handed_on = [
-                    StoredRecord(RecordKey(crm, stream, remote_id), modified_at, payload, links)
-                    for _, remote_id, modified_at, payload, links in map(by_id.__getitem__, fresh)
-                ]
+                handed_on = _as_stored(crm, stream, records, fresh)
                 fresh = []
             mark_pending(connection, place, [*fresh, *kept_late])
             keep_address_links(connection, place, [r for r in records if r.links and r.remote_id in page])
@@ -286,6 +280,24 @@ def clear_pending(connection: Connection, company: str, keys: Iterable[RecordKey
 def forget_notes(connection: Connection, company: str, keys: Iterable[RecordKey]) -> None:
     """Drop, in the caller's transaction, that these records were told to be erased."""
     run_for_rows(connection, _FORGET_NOTE, [(company, *key) for key in keys])
+
+
+def _told(records: Sequence[RawRecord], payloads: Sequence[bytes | bytearray]) -> dict[str, _Told]:
+    """What a page tells of each record, by remote id; of one that repeats, the last one counts."""
+    if not records:
+        return {}
+    _, ids, moments, _, links = zip(*records)
+    return dict(zip(ids, zip(ids, map(to_micros, moments), payloads, map(dump_links, links))))
+
+
+def _as_stored(
+    crm: str, stream: str, records: Sequence[RawRecord], remote_ids: Sequence[str],
+) -> list[StoredRecord]:
+    """Those of the page's records that have these ids, in their order, as they are stored."""
+    by_id = {record.remote_id: record for record in records}
+    _, _, moments, payloads, links = zip(*map(by_id.__getitem__, remote_ids))
+    keys = from_columns(RecordKey, repeat(crm), repeat(stream), remote_ids)
+    return from_columns(StoredRecord, keys, moments, payloads, links, repeat(False))
 
 
 def _insert_unless_known(

@@ -52,7 +52,10 @@ class Floor:
         self.player.advance(timedelta(**time).total_seconds())
 
     def sync(self, **more: Any) -> RunReport:
-        return sync(self.company, sleep=lambda seconds: None, **more)
+        """Run once, and let a moment pass: what sales does next has a time of its own, which has whole seconds."""
+        report = sync(self.company, sleep=lambda seconds: None, **more)
+        self.wait(seconds=2)
+        return report
 
     def cycles(self, runs: int = 2) -> list[int]:
         """Run so often; return the cycle of each handoff made."""

@@ -19,7 +19,7 @@ from connector.pipeline.backfill.parts import Advance, Rhythm
 from connector.pipeline.backfill.report import BackfillReport
 from connector.pipeline.backfill.share import estimate_streams
 from connector.pipeline.backfill.standing import read_standing
-from connector.pipeline.backfill.work import begin, cancel, hold_backfill, work
+from connector.pipeline.backfill.work import begin, cancel, change_handoff, hold_backfill, work
 from connector.pipeline.company import Company
 from connector.pipeline.lease import hold_lease
 from connector.pipeline.run import sync
@@ -30,6 +30,8 @@ from connector.settings import Config, Settings
 from connector.store import BackfillState, BackfillStream, HandoffMode
 from connector.wiring import open_company
 from tests.acceptance.conftest import Player, make_config, mapping_text
+
+pytestmark = pytest.mark.few_streams
 
 EMAIL = "ken@asahi.example"
 OTHER = "aya@minato.example"
@@ -100,6 +102,7 @@ def two_leads(player: Player) -> None:
     player.download_in_salesforce(player.lead(OTHER))
 
 
+@pytest.mark.every_stream
 def test_a_first_load_by_backfill_hands_nobody_off_and_the_runs_beside_it_leave_it_alone(
     player: Player, open_mirai: Open,
 ) -> None:
@@ -256,6 +259,38 @@ def test_a_page_of_a_bulk_job_does_not_undo_a_change_of_the_same_second_that_a_r
         }, "both changes in one second: else this tested nothing"
 
 
+def test_a_page_of_a_bulk_job_does_not_bury_who_was_restored_and_read_again_since(
+    player: Player, open_mirai: Open,
+) -> None:
+    lead_id = player.lead(OTHER)
+    with open_mirai(bulk_from_records=0) as company, open_mirai() as beside:
+        sync(beside)
+        key = RecordKey("salesforce", "leads", lead_id)
+        player.advance(3600)
+        player.salesforce("DELETE", f"sobjects/Lead/{lead_id}")
+        player.advance(3600)
+        player.control("salesforce", "switches", bulk_delay_seconds=0.5)
+        between_times = 0
+
+        def between(_: float) -> None:
+            """While the job has the lead as deleted, somebody restores it, and a run reads that."""
+            nonlocal between_times
+            between_times += 1
+            if between_times == 1:
+                (job,) = player.salesforce("GET", "jobs/query")["records"]
+                assert player.salesforce("GET", f"jobs/query/{job['id']}")["state"] == "InProgress", "it saw the lead"
+                player.advance(60)
+                player.requests_post("salesforce", "/services/apexrest/undelete", {"ids": [lead_id]}).raise_for_status()
+                sync(beside, ask_all=True)
+
+        report = fill(company, "leads", rhythm=Rhythm(0.0, 0.0, between))
+        assert (report.backfill.state, report.problems) == (BackfillState.DONE, [])
+        assert between_times > 0
+        (stored,) = company.store.read_records("mirai", [key])
+        assert not stored.is_gone
+        assert company.store.read_versions("mirai", key) == [], "nor was it in between"
+
+
 PHONE = 'phone = "phone"\n'
 
 
@@ -331,6 +366,7 @@ def test_a_stream_of_a_crm_that_the_mapping_says_nothing_of_any_more_is_left(pla
         assert [one.stream for one in report.backfill.streams if one.ended_at] == ["owners"]
 
 
+@pytest.mark.every_stream
 def test_it_keeps_to_its_share_of_the_calls_and_says_when_it_goes_on(player: Player, open_mirai: Open) -> None:
     two_leads(player)
     with open_mirai(share=0.00002) as company:
@@ -377,6 +413,7 @@ def test_what_a_part_sends_is_counted_while_it_is_at_work(
         assert one.records == 1, "nothing is counted twice"
 
 
+@pytest.mark.every_stream
 def test_waiting_for_calls_goes_on_by_itself(player: Player, open_mirai: Open) -> None:
     two_leads(player)
     passed = timedelta(0)
@@ -427,6 +464,27 @@ def test_one_at_a_time_another_one_is_told_how_to_go_on_and_with_write_it_ends_a
         assert sync(company).handed_off_count == 0
 
 
+def test_its_plan_has_what_waits_already_and_its_number_approves_all_that_the_run_writes(
+    player: Player, open_mirai: Open,
+) -> None:
+    player.contact(EMAIL)
+    player.download_in_hubspot(EMAIL)
+    with open_mirai() as company:
+        assert sync(company, approve_over=0).held is not None, "it waits for approval, and every later run with it"
+        waiting = company.store.count_waiting("mirai")["hubspot"]
+        player.download_in_salesforce(player.lead(OTHER))
+        report = fill(company, handoff=HandoffMode.PLAN)
+        assert names(report) == {OTHER}
+        assert report.plan is not None
+        assert [len(one.changes) for one in report.plan.waiting] == [sum(waiting.values())]
+        *_, number = report.plan.approved_by.split()
+        backfill = change_handoff(company, report.backfill, HandoffMode.WRITE, QUICK)
+        run = work(company, backfill, silent, approve_over=int(number), rhythm=QUICK).run
+        assert run is not None
+        assert run.held is None
+        assert len(tasks(player)) == 2
+
+
 def test_cancelling_holds_whom_it_has_brought_and_leaves_the_rest_to_the_runs(player: Player, open_mirai: Open) -> None:
     with open_mirai() as company:
         sync(company)
@@ -459,6 +517,7 @@ def test_a_run_waits_for_a_part_of_a_backfill_and_not_for_another_run(player: Pl
         ending.join()
 
 
+@pytest.mark.every_stream
 def test_unknown_streams_and_days_are_refused_with_what_there_is(player: Player, open_mirai: Open) -> None:
     with open_mirai() as company:
         assert find_streams(company, ["contacts"]) == (("hubspot", "contacts"), ("salesforce", "contacts"))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from connector.pipeline.lease import hold_work
 from connector.sandbox.serve import SandboxPair
 from connector.store import BackfillState, ChangeState
@@ -21,6 +23,8 @@ from tests.acceptance.test_crash import (
     end_state,
     sync_when_no_note_is_on_its_way,
 )
+
+pytestmark = pytest.mark.few_streams
 
 
 def run_mql(config: Path, *arguments: str) -> subprocess.Popen[bytes]:

@@ -25,6 +25,8 @@ from connector.wiring import open_company
 from tests.acceptance.conftest import Opener, Player, make_config
 from tests.acceptance.test_removals import mend, no_writes
 
+pytestmark = pytest.mark.few_streams
+
 EMAIL = "ichiro.kieru@asahi.example"
 SECOND = "ichiro@asahi-kojin.example"
 NAMES = {"lastname": "消江", "firstname": "一郎", "phone": "03-9876-5432"}
@@ -74,6 +76,7 @@ def contents(company: Company) -> str:
         return "\n".join(str(row) for name in names for row in connection.exec_driver_sql(f"SELECT * FROM {name}"))
 
 
+@pytest.mark.every_stream
 @ON_EACH_DATABASE
 def test_who_is_erased_is_in_no_table_any_more_and_no_pull_brings_them_back(
     player: Player, company: Company,

@@ -56,7 +56,7 @@ def until(holds: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "did not come to hold"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def row_of(store: Store, company: str) -> ScheduleRow:

@@ -5,9 +5,8 @@ A test says with `@needs(...)` what else than people it needs of an account; it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import tenacity
@@ -17,11 +16,9 @@ from every_account import ACCOUNTS, open_account
 from logs import telling_nothing
 from salesforce_bench import adapter, org, salesforce_server  # noqa: F401 - the fixtures of test_salesforce_*.py
 from suite import failures_of, no_seeds
-from werkzeug.routing import Map, Rule
 
 from connector import adapters
 from connector.adapter_kit.sandbox.server import SandboxServer
-from connector.adapters.hubspot.sandbox import app as hubspot_sandbox
 from connector.store import Store, open_store
 from tests.sqlite_store import fresh_sqlite
 
@@ -43,22 +40,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def needed_by(item: pytest.Item) -> set[str]:
     """Return what a test says that it needs."""
     return {need for mark in item.iter_markers("needs") for need in mark.args}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def addresses_compiled_once() -> Iterator[None]:
-    """Have werkzeug compile the addresses of HubSpot's sandbox once and not in every sandbox: 40 ms each time."""
-    compiled: dict[tuple[str, ...], Map] = {}
-
-    def once(rules: Sequence[Rule], **more: Any) -> Map:
-        key = tuple(str(rule.endpoint) for rule in rules)      # `METHOD /path`
-        if key not in compiled:
-            compiled[key] = Map(rules, **more)
-        return compiled[key]
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(hubspot_sandbox, "Map", once)
-        yield
 
 
 @pytest.fixture(scope="session")

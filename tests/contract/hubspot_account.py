@@ -147,10 +147,17 @@ class Account:
     @contextmanager
     def requests(self) -> Iterator[list[dict[str, Any]]]:
         """Give the requests that were made inside the block, once it is over."""
-        before = self.call("GET", "/_sandbox/requests")["requests"]
+        self._new_requests()
         made: list[dict[str, Any]] = []
         yield made
-        made += self.call("GET", f"/_sandbox/requests?since={before[-1]['number'] if before else 0}")["requests"]
+        made += self._new_requests()
+
+    def _new_requests(self) -> list[dict[str, Any]]:
+        """Return those since the last call: the whole log grows with every test."""
+        new: list[dict[str, Any]] = self.call("GET", f"/_sandbox/requests?since={self._logged}")["requests"]
+        if new:
+            self._logged = new[-1]["number"]
+        return new
 
 
 @contextmanager

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import pytest
 import requests
 from pydantic import SecretStr
 
 from connector.adapter_kit.protocol import Page, StreamRequest
-from connector.adapter_kit.sandbox.server import SandboxServer
+from connector.adapter_kit.sandbox.server import SandboxApp, SandboxServer
 from connector.adapter_kit.sandbox.world import (
     SeedAction,
     SeedCompany,
@@ -68,8 +69,11 @@ def small_world(name: str, *, contacts: int | None, activities: int | None, rand
 class Org:
     """The org as somebody else's app works in it, and the sandbox's own controls."""
 
+    _marks: ClassVar[WeakKeyDictionary[SandboxApp, int]] = WeakKeyDictionary()
+    """Where each sandbox's request log stood when it was last asked: it grows with every test."""
+
     def __init__(self, server: SandboxServer) -> None:
-        self.url = server.url
+        self.url, self._app = server.url, server.app
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer session-sandbox-{ACCOUNT}"
@@ -133,7 +137,10 @@ class Org:
 
     def mark(self) -> int:
         """Where the request log stands now."""
-        return max((r["number"] for r in self.requests(0)), default=0)
+        new = self.requests(self._marks.get(self._app, 0))
+        if new:
+            self._marks[self._app] = new[-1]["number"]
+        return self._marks.get(self._app, 0)
 
     def requests(self, since: int) -> list[dict[str, Any]]:
         answer = self.http.get(f"{self.url}/_sandbox/requests", params={"since": since}, timeout=30)

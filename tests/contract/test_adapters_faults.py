@@ -117,8 +117,9 @@ def finish(account: SandboxAccount, changes: Sequence[Change], receipts: Sequenc
     """Bring changes to their end as the next run would: what may have been made is looked up before it is sent."""
     done = {one.idempotency_key for one in receipts if one.outcome in FINISHED}
     left = [one for one in changes if one.idempotency_key not in done]
-    found = account.connect().look_up(left)
-    again = account.connect().apply([one for one in left if one.idempotency_key not in found])
+    adapter = account.connect()
+    found = adapter.look_up(left)
+    again = adapter.apply([one for one in left if one.idempotency_key not in found])
     assert {one.outcome for one in again} <= FINISHED
 
 

@@ -38,11 +38,11 @@ class Work(NamedTuple):
     changes: list[Change]
 
 
-def work(account: Account, number: int) -> Work:
+def work(account: Account, before: HubSpotAdapter, number: int) -> Work:
     new, recycled, restored = account.contacts(3, prefix=f"p{number}-")
     for one in (recycled, restored):
         account.update(one, **{STAGE: MQL, "mql_score": "70"})
-    made = account.adapter().apply([task(recycled), change(ChangeKind.NOTE, recycled, document=DOCUMENT)])
+    made = before.apply([task(recycled), change(ChangeKind.NOTE, recycled, document=DOCUMENT)])
     task_id, note_id = (receipt.remote_id for receipt in made)
     back = change(ChangeKind.RESTORE, restored, {STAGE: LEAD, "mql_score": None}, before={STAGE: MQL, "mql_score": 70})
     return Work(new, recycled, restored, task_id, note_id, [
@@ -80,8 +80,9 @@ def test_whichever_request_breaks_everything_is_done_once(
     account: Account, how: dict[str, Any], multi_status: str,
 ) -> None:
     account.switches.multi_status = multi_status
+    before = account.adapter()
     for number in itertools.count():
-        done = work(account, number)
+        done = work(account, before, number)
         adapter = account.adapter()
         if number:
             account.fault(match="/crm/", times=number, delay_seconds=0.0001)     # those before it go through

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from store_samples import COMPANY, NOW
 
-from connector.errors import ArchiveError
+from connector.errors import ArchiveError, StoreError
 from connector.pipeline.archive import ArchiveWriter
 from connector.pipeline.carry import import_state
 from connector.store import REVISIONS, OlderState, Store, open_store, portable_tables
@@ -83,12 +89,13 @@ def archive(older: Path, tmp_path: Path) -> Path:
 def test_it_brings_what_upgrading_the_older_store_itself_brings_and_leaves_no_file(
     archive: Path, older: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "T").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "T"))
+    folder = tmp_path / "T 100%41?a=b#c"      # in a URL all of it would mean something else
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     assert OLD in REVISIONS[:-1]
     imported = import_state(company_of(store, "acme"), archive)
     assert (imported.manifest.schema_revision, imported.is_upgraded, imported.run_offset) == (OLD, True, 0)
-    assert list((tmp_path / "T").iterdir()) == []
+    assert list(folder.iterdir()) == []
     with open_store(f"sqlite:///{older}") as upgraded:
         for table in portable_tables():
             brought = rows_of(store, table.name, "acme")
@@ -143,3 +150,75 @@ def test_without_room_for_temporary_files_the_remedy_is_told(
     ):
         import_state(company_of(store), archive)
     assert "set TMPDIR" in error.value.hint
+
+
+def test_numbers_that_postgresql_alone_gives_away_come_along(older: Path, store: Store, tmp_path: Path) -> None:
+    beyond = 2**40
+    with sqlite3.connect(older) as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for column in {row[1] for row in database.execute(f"PRAGMA table_info({name})")}:
+                if column in ("receipt_id", "run_id", "replacement_run_id"):
+                    database.execute(f"UPDATE {name} SET {column} = {column} + {beyond}")
+    imported = import_state(company_of(store, "acme"), export(older, tmp_path / "large.zip"))
+    assert imported.run_offset == 0
+    assert store.start_run("acme", "sync", NOW) == beyond + COUNT + 1
+
+
+def test_where_the_temporary_files_find_no_room_their_folder_is_told_and_nothing_is_left(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "T").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "T"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_store(f"sqlite:///{tmp_path / 'mql.db'}") as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            with pytest.raises(StoreError, match=r"older\.db") as error:
+                import_state(company_of(store), archive)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert error.value.hint.endswith("; TMPDIR says in which folder such files are made")
+        assert not store.has_state(COMPANY)
+    assert list((tmp_path / "T").iterdir()) == []
+
+
+CONFIG = f"""
+[store]
+url = "sqlite:///mql.db"
+[companies.{COMPANY}]
+mapping = "{Path(__file__).parents[2] / 'mappings' / 'mirai.toml'}"
+[companies.{COMPANY}.hubspot]
+base_url = "http://127.0.0.1:9"
+token = "t"
+[companies.{COMPANY}.salesforce]
+base_url = "http://127.0.0.1:9"
+client_id = "i"
+client_secret = "s"
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_on_the_way_leaves_no_file_of_the_people_in_it(
+    ending: signal.Signals, archive: Path, tmp_path: Path,
+) -> None:
+    folder, config = tmp_path / "T", tmp_path / "config.toml"
+    folder.mkdir()
+    config.write_text(CONFIG, encoding="utf-8")
+    importing = subprocess.Popen(
+        [sys.executable, "-m", "connector.cli", "--config", str(config), "import", str(archive)],
+        env=os.environ | {"TMPDIR": str(folder)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not any(folder.glob("mql-import-*/older.db")):
+            assert importing.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        importing.send_signal(ending)
+        _, said = importing.communicate(timeout=30)
+    finally:
+        importing.kill()
+    assert (importing.returncode, said) == (130, "mql: interrupted; what was stored so far is kept\n")
+    assert list(folder.iterdir()) == []
+    with open_store(f"sqlite:///{tmp_path / 'mql.db'}") as store:
+        assert not store.has_state(COMPANY)

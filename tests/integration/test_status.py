@@ -63,17 +63,28 @@ def freshness(
     return freshness_of(one, at)
 
 
-def test_where_no_service_was_ever_started_that_is_said_and_whoever_synchronises_by_hand_is_left_alone(store):
+def test_where_no_service_was_ever_started_that_is_a_remark_and_nobody_s_error(store):
     config = configured("one", "two")
     assert silence(config, store, NOW) == (
-        "no turn was ever taken, and 2 of 2 are due: does `mql serve` run? It was never seen here"
+        "no service was ever seen here, and 2 of 2 are due by the schedule: `mql serve` keeps to it"
     )
+    assert not presence(config, store, NOW).is_silent
     store.finish_run(store.start_run("one", "sync", NOW), "done", {}, later(minutes=1))
     store.finish_run(store.start_run("two", "sync", NOW), "done", {}, later(minutes=2))
     assert silence(config, store, later(minutes=15)) == ""
-    told = presence(config, store, later(minutes=16))
-    assert (told.late, told.turn_at, told.looked_at, told.worker_count) == (["one"], None, None, None)
-    assert "1 of 2 is due" in silence(config, store, later(minutes=16, seconds=1))
+    told = presence(config, store, later(hours=24))      # cron has it next
+    assert told == Presence(None, None, ["one", "two"], None, is_silent=False)
+
+
+def test_once_served_whoever_synchronises_by_hand_within_the_interval_is_left_alone_still(store):
+    config = configured("one", "two")
+    for name in ("one", "two"):
+        turn(store, name, NOW - timedelta(days=1))
+    store.finish_run(store.start_run("one", "sync", NOW), "done", {}, later(minutes=1))
+    store.finish_run(store.start_run("two", "sync", NOW), "done", {}, later(minutes=2))
+    assert silence(config, store, later(minutes=15)) == ""
+    assert presence(config, store, later(minutes=16)).late == ["one"]
+    assert ", and 1 of 2 is due: does `mql serve` run?" in silence(config, store, later(minutes=16, seconds=1))
 
 
 def test_a_service_that_died_is_told_minutes_after_it_was_seen_last_and_not_when_it_is_back(store):
@@ -108,6 +119,22 @@ def test_while_somebody_is_at_work_nobody_asks_for_the_service_and_who_died_here
     (one,) = read_status(config, store, later(hours=1))
     assert one.state is state
     assert presence(config, store, later(hours=1)).is_silent is (state is State.WAITING)
+
+
+@pytest.mark.parametrize(("kind", "status", "state", "trouble"), [
+    ("sync", "done", State.FRESH, ""), ("sync", "failed", State.FAILING, "of the run"),
+    ("undo", "done", State.FAILING, "of the turn"), ("undo", "failed", State.FAILING, "of the turn"),
+])
+def test_a_sync_by_hand_tells_more_than_the_turn_that_failed_before_it_and_undoing_a_run_does_not(
+    store, kind, status, state, trouble,
+):
+    config = configured("one")
+    store.start_turn("one", NOW)
+    store.end_turn(ScheduleRow("one", later(hours=1), NOW, NOW, None, "failed", "of the turn", 1), NOW)
+    said = "of the run" if status == "failed" else ""
+    store.finish_run(store.start_run("one", kind, later(minutes=1)), status, {}, later(minutes=2), trouble=said)
+    (one,) = read_status(config, store, later(minutes=3))
+    assert (one.state, one.trouble) == (state, trouble)
 
 
 def test_of_companies_that_are_off_or_in_their_quiet_hours_nobody_is_late(store):

@@ -23,7 +23,7 @@ from connector.adapters.hubspot.merges import ASKED, merges_told
 from connector.adapters.hubspot.streams import HISTORY, OVERLAP_MS, STREAMS, WITH_CONTACTS, PageSizes
 from connector.adapters.hubspot.walk import Walk, safe_position
 from connector.errors import ApiChangedError, FieldsMissingError, RejectedError, UnavailableError
-from connector.records import RawRecord, Removal
+from connector.records import RawRecord, Removal, from_columns
 
 LONGEST_PROPERTY_LIST = 4_000
 """Characters of property names in one address; above, a listing asks for ids alone and reads the rest in batches.
@@ -194,7 +194,7 @@ class ObjectReader:
                 payload[HISTORY + name] = _versions(result, name)
         ids, stamps = [result["id"] for result in results], [instant(result["updatedAt"]) for result in results]
         links_of = [links.get(remote_id, _NO_LINKS) for remote_id in ids] if links else repeat(_NO_LINKS)
-        return list(map(RawRecord, repeat(stream), ids, stamps, payloads, links_of))
+        return from_columns(RawRecord, repeat(stream), ids, stamps, payloads, links_of)
 
     def _removals(self, results: Sequence[JsonRecord]) -> list[Removal]:
         return merges_told(self._stream, results) if self._stream in ASKED else []
@@ -225,17 +225,22 @@ class ObjectReader:
 
 
 def _versions(result: JsonRecord, name: str) -> list[dict[str, Any]]:
+    told = (result.get("propertiesWithHistory") or {}).get(name) or ()
     versions = [
         {
-            "value": one.get("value"), "timestamp": one["timestamp"],
-            "source_type": one.get("sourceType"), "source_id": one.get("sourceId"),
+            "source_id": one.get("sourceId"), "source_type": one.get("sourceType"),
+            "timestamp": one["timestamp"], "value": one.get("value"),
         }
-        for one in (result.get("propertiesWithHistory") or {}).get(name) or ()
+        for one in told
     ]
     if len(versions) > 1:
         versions.reverse()    # HubSpot gives the newest first
-        versions.sort(key=lambda version: datetime.fromisoformat(version["timestamp"]))
+        versions.sort(key=_told_at)
     return versions
+
+
+def _told_at(version: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(version["timestamp"])
 
 
 def read_batches(

@@ -242,10 +242,11 @@ class Client:
             url = f"https://{salesforce.sf_instance}{url}" if url.startswith("/") else salesforce.base_url + url
             response = self._session.request(
                 request.method, url, params=request.params, data=request.body, allow_redirects=False,
-                headers={**salesforce.headers, **_REPLACED_HEADERS, **request.headers},
+                headers={**salesforce.headers, **_REPLACED_HEADERS, **request.headers}, stream=True,
             )
             self._take_signals(response)
-            answer = _answer(response)
+            # In one piece: by itself requests reads and unpacks ten kilobytes at a time.
+            answer = Answer(response.status_code, response.headers, response.raw.read(decode_content=True))
             if request.is_json and 200 <= answer.status < 300:
                 parsed[:] = [_parse(answer, request)]
             return answer
@@ -302,10 +303,6 @@ def _query_page_or_error(part: _Part) -> dict[str, Any] | ConnectorError:
         return _query_page(part.body)
     except UnavailableError as error:
         return error
-
-
-def _answer(response: requests.Response) -> Answer:
-    return Answer(response.status_code, response.headers, response.content)
 
 
 def _parse(answer: Answer, request: _Request) -> Any:

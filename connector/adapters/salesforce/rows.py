@@ -16,7 +16,7 @@ from connector.adapters.salesforce.answers import CRM
 from connector.adapters.salesforce.streams import NO_LINKS, Links, Source
 from connector.adapters.salesforce.walks import Row, parse_stamp
 from connector.errors import ApiChangedError
-from connector.records import RawRecord
+from connector.records import RawRecord, from_columns
 
 
 def compile_rows(
@@ -48,7 +48,7 @@ def compile_rows(
                 f"Salesforce did not send {error.args[0]!s:.80} under this name",
                 hint="Names are given back in the org's own spelling: use it in the mapping.", crm=CRM,
             ) from None
-        return list(map(RawRecord, repeat(stream), ids, stamps, rows, links))
+        return from_columns(RawRecord, repeat(stream), ids, stamps, rows, links)
 
     return to_records
 

@@ -15,6 +15,7 @@ from connector.pipeline.desk import open_desk
 from connector.pipeline.differences import keep_differences, may_differ
 from connector.pipeline.evaluate import BATCH, Judged, look_at
 from connector.pipeline.run import TOLD_AT_MOST, Plan
+from connector.pipeline.waiting import read_waiting
 from connector.store import Backfill, Lease
 
 
@@ -69,6 +70,7 @@ def who_would_be(company: Company) -> WouldBe:
 def plan_held(company: Company) -> Plan:
     """Return every write that handing them off would make, as the CRMs stand now; stores nothing, writes nowhere.
 
+    What earlier runs left over is in it: the same run writes that, and an approval is given to all of it.
     Whoever has a record that its CRM no longer shows, or in a CRM that cannot be asked, is left out, with a notice.
     """
     stopped: dict[str, str] = {}
@@ -94,7 +96,7 @@ def plan_held(company: Company) -> Plan:
     notices = [f"{left_count:,} people are left out: a record of theirs is gone"] if left_count else []
     planned.sort(key=lambda one: (-one.decision.score.total_points, one.person.person_id))
     return Plan(
-        company.name, [], [], [], planned, stopped, notices, standing_limit(company),
+        company.name, [], [], read_waiting(company), planned, stopped, notices, standing_limit(company),
         command=f"mql backfill {company.name} --resume --handoff write", besides=besides,
     )
 

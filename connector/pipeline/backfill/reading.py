@@ -66,6 +66,10 @@ def read_part(
         records = news = 0
         try:
             for page in gather(iter(pages)):
+                if not is_first:
+                    # The runs follow what is gone, by a cursor of their own. A bulk job shows it as it was when it ran:
+                    # who was restored and read since would be buried for a while.
+                    page = page._replace(removals=())
                 kept = keep_page(
                     company, lease, normalizer, crm, request, page, expects_new=is_first and one.is_whole,
                     cursor_name=cursor_name(stream), keeps_newer=True,

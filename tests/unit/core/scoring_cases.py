@@ -87,7 +87,8 @@ def _rules(draw: st.DrawFn) -> dict[str, object]:
     return rule
 
 
-some_rules = st.lists(_rules(), min_size=1, max_size=6)
+rules = _rules()
+some_rules = st.integers(1, 6).flatmap([st.lists(rules, min_size=n, max_size=n) for n in range(7)].__getitem__)
 maybe_segments = st.none() | st.just({"warm_from_points": -3, "hot_from_points": 20})
 some_disqualifiers = st.lists(
     st.fixed_dictionaries({"label": st.just("D"), "person": st.fixed_dictionaries({"role": conditions})}), max_size=1,
@@ -122,11 +123,13 @@ kinds = st.sampled_from(KINDS)
 titles = st.sampled_from(["", "料金表", "ﾘｮｳｷﾝ", "リョウキン", "Guide"])
 attributes = st.dictionaries(st.sampled_from(["page", "minutes"]), values, max_size=2)
 deeds = st.tuples(numbers, kinds, moments, titles, attributes)
+LONGEST = 12
+of_length = [st.lists(deeds, min_size=count, max_size=count) for count in range(LONGEST + 1)]
 
 
-def ledgers(most: int = 12) -> st.SearchStrategy[list[Activity]]:
+def ledgers(most: int = LONGEST) -> st.SearchStrategy[list[Activity]]:
     """What one person did, as one CRM tells it: each thing once."""
-    return st.lists(deeds, max_size=most).map(lambda told: [
+    return st.integers(0, most).flatmap(of_length.__getitem__).map(lambda told: [
         Activity(
             f"hubspot:things:{remote}-{number}#{kind}", "hubspot:contacts:1", kind, at, title, "hubspot",
             attributes=of_it,

@@ -11,6 +11,7 @@ from connector.core.human_names import full_name, name_parts
 from connector.core.normalize import MAX_COUNTED, Normalizer, fold, matcher, parse_moment
 from connector.mapping.model import Mapping
 from connector.records import ActivityKind, RecordKey, Stage
+from connector.store import StoredRecord
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 CONTACT = RecordKey("hubspot", "contacts", "101")
@@ -335,7 +336,8 @@ def test_traces_tell_whose_a_record_is_as_the_whole_contact_does(stream, data):
     crm, name, fields = stream
     payload = {field: data.draw(TEXTS) for field in data.draw(st.sets(st.sampled_from(fields)))}
     key = RecordKey(crm, name, "1")
-    traces, whole = normalizer().traces(key, NOW, payload), normalizer().contact(key, NOW, payload)
+    [traces] = normalizer().traces(crm, name, [StoredRecord(key, NOW, payload, {})])
+    whole = normalizer().contact(key, NOW, payload)
     for told in ("key", "modified_at", "emails", "linked_to", "superseded_by"):
         assert getattr(traces, told) == getattr(whole, told)
     assert (full_name(traces), name_parts(traces)) == (full_name(whole), name_parts(whole))

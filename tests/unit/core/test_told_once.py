@@ -116,7 +116,7 @@ things = st.tuples(
     st.sampled_from([ActivityKind.SEMINAR_ATTENDED, ActivityKind.DOCUMENT_DOWNLOADED]),
     st.integers(1, 8), st.sampled_from(["leads", "contacts"]), st.integers(-6, 12), titles,
 )
-some_things = st.lists(things, max_size=14)
+some_things = st.integers(0, 14).flatmap([st.lists(things, min_size=n, max_size=n) for n in range(15)].__getitem__)
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -318,8 +319,14 @@ _BoundRoutes = tuple[Map, dict[str, Handler]]
 
 def _bound(routes: list[Route]) -> _BoundRoutes:
     handlers = {f"{method} {rule}": handler for method, rule, handler in routes}
-    rules = [Rule(rule, methods=[method], endpoint=f"{method} {rule}") for method, rule, _ in routes]
-    return Map(rules, strict_slashes=False, redirect_defaults=False, merge_slashes=False), handlers
+    return _map(tuple((method, rule) for method, rule, _ in routes)), handlers
+
+
+@cache
+def _map(addresses: tuple[tuple[str, str], ...]) -> Map:
+    # werkzeug compiles each address with Python's own compiler: once a process, however many sandboxes it makes.
+    rules = [Rule(rule, methods=[method], endpoint=f"{method} {rule}") for method, rule in addresses]
+    return Map(rules, strict_slashes=False, redirect_defaults=False, merge_slashes=False)
 
 
 def _matched(routes: _BoundRoutes, request: Request, path: str) -> tuple[Handler, Mapping[str, Any]] | None:
