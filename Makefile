@@ -22,10 +22,10 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: setup      ## the main job, on two sandbox CRMs
 	@$(BIN)/mql demo
 
-# Six at a time also on two cores: tests wait for servers and clocks as often as they compute. Neighbours stay together
-# (worksteal), so that what a module or a session sets up is set up once and not in every worker.
+# Four at a time also on two cores: tests wait for processes and clocks, and each worker costs four seconds to begin.
+# Neighbours stay together (worksteal), so that what a module sets up is set up once and not in every worker.
 test: setup      ## every test, with ruff, mypy and import-linter among them
-	$(BIN)/python -m pytest -n 6 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: setup      ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -148,13 +148,18 @@ def _goals(company: Company, lease: Lease, crm: str, stream: str) -> dict[str, T
     """What is done with the records of each page once they are stored."""
     normalizer = Normalizer(company.mapping)
 
+    def read_traces(records: Sequence[StoredRecord]) -> None:
+        if records:
+            keys, moments, payloads, *_ = zip(*records)
+            normalizer.traces(crm, stream, keys, moments, payloads)
+
     def read_each(records: Sequence[StoredRecord]) -> None:
         for record in records:
             normalizer.contact(record.key, record.modified_at, record.payload)
 
     return {
         "stored": lambda records: None,
-        "whole": lambda records: normalizer.traces(crm, stream, records),
+        "whole": read_traces,
         "attributes": read_each,
         "understood": lambda records: understand_page(company, lease, normalizer, crm, stream, records),
     }

@@ -5,8 +5,9 @@
 
 `engine`: the same turns (a run each, of companies that hardly changed) are taken by the threads of one process that
 are given them at once, and by one `mql worker` with as many that is handed them; CPU of each process alone, without
-its start. `scaling`: so many first loads by one
-worker process and by several, each taking one turn at a time, against CRMs that answer after so long.
+its start. Two processes differ by more than the engine costs, so the worker also counts, thread by thread, how
+much of its CPU was spent inside of turns: the rest is the engine's, whatever the machine does. `scaling`: so many first
+loads by one worker process and by several, each taking one turn at a time, against CRMs that answer after so long.
 
 The store is on PostgreSQL: in a database made for it on the server that `--server` names, else on a throwaway server,
 where one is installed. The sandbox is a process of its own.
@@ -20,12 +21,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +38,11 @@ import requests
 import tomlkit
 from ground import MAPPING, UNHINDERED, sandbox
 
-from connector.cli import spare_the_collector
+from connector.cli import run, spare_the_collector
 from connector.cli.logs import configure_logs
-from connector.service.turn import take_turn
+from connector.pipeline import lease
+from connector.service import distributed
+from connector.service.turn import Turn, take_turn
 from connector.settings import load_config
 from connector.store import open_store
 
@@ -57,12 +63,16 @@ class EngineCost(NamedTuple):
     Attributes:
         direct: By threads that are given all turns at once.
         worker: By `mql worker`, with all that it does between two turns and while it waits for the next.
+        inside: Of that, what was spent inside of the turns.
+        share: By so much more the whole was than that in a round, 0 to 1.
         idle: CPU seconds per second of a worker with nothing to do.
         connections: So many the worker had to the database at the end.
     """
 
     direct: float
     worker: float
+    inside: float
+    share: float
     idle: float
     connections: int
 
@@ -101,21 +111,27 @@ def measure_engine(
     with database(server) as url, tempfile.TemporaryDirectory() as folder:
         config = write_config(Path(folder), url, urls, accounts)
         take_in_a_process(config, 2, turns_at_once)      # the first loads, and what is still new after them
-        with worker(config, turns_at_once) as process:
+        with counted_worker(config, turns_at_once) as (process, turns_cpu):
             wait_for_workers(url, 1)
             take_by_worker(url, process)
             idle_from = cpu_seconds(process)
             time.sleep(_IDLE_SECONDS)
             idle = (cpu_seconds(process) - idle_from) / _IDLE_SECONDS
-            direct, by_worker = [], []
+            direct, by_worker, inside = [], [], []
             for _ in range(_ALTERNATIONS):
                 direct += take_in_a_process(config, rounds, turns_at_once)
-                by_worker += [take_by_worker(url, process) / companies for _ in range(rounds)]
+                for _ in range(rounds):
+                    inside_from = turns_cpu.value
+                    by_worker.append(take_by_worker(url, process) / companies)
+                    inside.append((turns_cpu.value - inside_from) / companies)
             with psycopg.connect(url) as connection:
                 connections = ask(
                     connection, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 ) - 1
-        return EngineCost(statistics.median(direct), statistics.median(by_worker), idle, connections)
+        share = statistics.median(whole / turns - 1 for whole, turns in zip(by_worker, inside))
+        return EngineCost(
+            *map(statistics.median, (direct, by_worker, inside)), share=share, idle=idle, connections=connections,
+        )
 
 
 def measure_workers(
@@ -145,8 +161,10 @@ def measure_workers(
 def tell_engine(cost: EngineCost) -> None:
     """Print what the engine costs."""
     print(f"a turn given: {cost.direct * 1e3:.1f} ms of CPU; by a worker: {cost.worker * 1e3:.1f} ms, "
-          f"{cost.worker / cost.direct - 1:+.1%}; a worker with nothing to do: {cost.idle:.2%} of a core; "
-          f"{cost.connections} connections")
+          f"{cost.worker / cost.direct - 1:+.1%}")
+    print(f"in the worker: {cost.inside * 1e3:.1f} ms of that inside of the turn, {cost.share:.1%} "
+          "on top of it by the engine and all else")
+    print(f"a worker with nothing to do: {cost.idle:.2%} of a core; {cost.connections} connections")
 
 
 def tell_scaling(rates: Mapping[int, float]) -> None:
@@ -238,7 +256,46 @@ def worker(config: Path, turns_at_once: int) -> Iterator[subprocess.Popen[bytes]
         process.wait(30)
 
 
-def take_by_worker(url: str, *processes: subprocess.Popen[bytes]) -> float:
+@contextmanager
+def counted_worker(config: Path, turns_at_once: int) -> Iterator[tuple[BaseProcess, Synchronized[float]]]:
+    """Run `mql worker` in a process that counts the CPU seconds spent inside of turns; yield it and the count."""
+    spawning = get_context("spawn")
+    turns_cpu = spawning.Value("d", 0.0)
+    process = spawning.Process(target=work, args=(config, turns_at_once, turns_cpu))
+    process.start()
+    try:
+        yield process, turns_cpu
+    finally:
+        process.terminate()
+        process.join(30)
+
+
+def work(config: Path, turns_at_once: int, turns_cpu: Synchronized[float]) -> None:
+    """Be `mql worker`, and count what its turns use: their threads in `take_turn`, and their leases' heartbeats."""
+
+    def add(seconds: float) -> None:
+        with turns_cpu.get_lock():
+            turns_cpu.value += seconds
+
+    def counted(*args: Any, **kwargs: Any) -> Turn:
+        began = time.thread_time()
+        try:
+            return take_turn(*args, **kwargs)
+        finally:
+            add(time.thread_time() - began)
+
+    class Heartbeat(threading.Thread):
+        def run(self) -> None:
+            super().run()
+            add(time.thread_time())
+
+    lease.Thread = Heartbeat      # type: ignore[attr-defined]
+    distributed.take_turn = counted      # type: ignore[attr-defined]
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    run(["--config", str(config), "worker", "--turns-at-once", str(turns_at_once)])
+
+
+def take_by_worker(url: str, *processes: subprocess.Popen[bytes] | BaseProcess) -> float:
     """Have every company due now, and wait until each had its turn; CPU seconds of these workers."""
     before = sum(map(cpu_seconds, processes))
     with psycopg.connect(url, autocommit=True) as connection:
@@ -264,7 +321,7 @@ def ask(connection: psycopg.Connection, query: str) -> int:
     return int(row[0])
 
 
-def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+def cpu_seconds(process: subprocess.Popen[bytes] | BaseProcess) -> float:
     """Return what a running process has used so far (proc(5), fields 14 and 15)."""
     fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND

@@ -17,12 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def spare_the_collector() -> None:
-    """Have Python look for garbage in cycles a hundredth as often as it does by itself.
+    """Have Python look for garbage in cycles far more seldom than it does by itself.
 
     A run makes records by the thousand and hardly a cycle among them: looking through each batch several times was a
     quarter of a first load's CPU (docs/benchmarks.md). What is in no cycle is freed at once as ever.
     """
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ rows to a shipped table, and they are tried first.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,15 +109,26 @@ def read_layers(path: Path) -> Layers:
 
 def files_of(path: Path) -> list[Path]:
     """Return a mapping file and all it uses, resolved, as far as they can be read: what to watch for changes."""
-    found = [path.resolve()]
+    found = [resolved(path)]
     for file in found:      # it grows meanwhile
         try:
             uses = read_toml(file, what="mapping file", hint="").get(_USES, [])
         except ConfigError:
             continue
-        used = [(file.parent / str(name)).resolve() for name in (uses if isinstance(uses, list) else ())]
+        used = [resolved(file.parent / str(name)) for name in (uses if isinstance(uses, list) else ())]
         found += [one for one in dict.fromkeys(used) if one not in found]
     return found
+
+
+def resolved(path: Path) -> Path:
+    """Return a path without links and `..`; one that names no file, as links in a circle do, is told of by its reader.
+
+    `Path.resolve` raises there, and one company's file would stop all others.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:      # a null character
+        return path.absolute()
 
 
 def _read(path: Path, above: tuple[Path, ...], files: list[File], problems: list[str]) -> None:
@@ -132,11 +144,11 @@ def _read(path: Path, above: tuple[Path, ...], files: list[File], problems: list
         return
     for number, name in enumerate(uses):
         used, place = path.parent / name, (_USES, number)
-        if used.resolve() in {one.resolve() for one in (*above, path)}:
+        if resolved(used) in {resolved(one) for one in (*above, path)}:
             problems.append(file.tell(Problem(place, f"{name!r} uses this file in turn; take one of the two out")))
         elif not used.is_file():
             problems.append(file.tell(Problem(place, f"{used}: no such file")))
-        elif used.resolve() not in {one.path.resolve() for one in files}:    # twice is once: at its first place
+        elif resolved(used) not in {resolved(one.path) for one in files}:    # twice is once: at its first place
             try:
                 _read(used, (*above, path), files, problems)
             except ConfigError as error:

@@ -64,6 +64,10 @@ def read_toml(path: Path, *, what: str, hint: str) -> dict[str, Any]:
         at = re.search(r"line (\d+)", str(error))
         advice = _advice(str(error), text.splitlines()[int(at[1]) - 1:][:1]) if at else ""
         raise ConfigError([f"{path}{f':{at[1]}' if at else ''}: is not TOML: {error}{advice}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: has tables or lists too deep in each other"], hint=hint) from None
+    except ValueError:      # a null character, which no console shows
+        raise ConfigError([f"{str(path)!r}: no file can be called so"], hint=hint) from None
 
 
 def _advice(error: str, lines: list[str]) -> str:

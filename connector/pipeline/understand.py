@@ -189,7 +189,8 @@ def _traces(normalizer: Normalizer, records: Iterable[StoredRecord]) -> dict[str
     found: dict[str, Contact] = {}
     for (crm, stream), of_stream in groupby(records, key=lambda record: record.key[:2]):
         if normalizer.is_people(crm, stream):
-            found |= {str(one.key): one for one in normalizer.traces(crm, stream, list(of_stream))}
+            keys, moments, payloads, *_ = zip(*of_stream)
+            found |= {str(one.key): one for one in normalizer.traces(crm, stream, keys, moments, payloads)}
     return found
 
 

@@ -50,5 +50,5 @@ def _as_text(value: object) -> str:
 def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
-    except OSError:
+    except (OSError, ValueError):      # as in `roster`: no such file
         return b""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connector.errors import ConfigError
 from connector.logs import get_logger
-from connector.mapping.layers import files_of
+from connector.mapping.layers import files_of, resolved
 from connector.mapping.load import load_mapping
 from connector.pipeline.trouble import trouble_of
 from connector.service.configured import is_as_before
@@ -131,7 +131,7 @@ class Roster:
         for name in companies:
             mapping = self._config.mapping_path(name)
             watched = self._watched.get(name)
-            if watched is None or watched[0][0] != str(mapping.resolve()) or _stamp_again(watched) != watched:
+            if watched is None or watched[0][0] != str(resolved(mapping)) or _stamp_again(watched) != watched:
                 if len(changed) >= _READ_AT_LEAST and time.monotonic() >= until:
                     break
                 # In this order: what is written meanwhile is seen the next time.
@@ -217,7 +217,7 @@ def _stamp(files: Iterable[Path]) -> Stamp:
     for file in files:
         try:
             status = file.stat()
-        except OSError:
+        except (OSError, ValueError):      # there is no such file, and with a null character there cannot be
             stamp.append((str(file), 0, 0))
         else:
             stamp.append((str(file), status.st_mtime_ns, status.st_size))

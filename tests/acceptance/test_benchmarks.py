@@ -76,7 +76,7 @@ def test_idle_companies_cost_the_calls_that_the_sandbox_counts_and_memory_that_i
 def test_an_idle_service_is_measured_from_its_first_load_to_rest_and_anew(urls, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(idle_service, "SETTLING_ROUNDS", 1)
     names = idle_ground.prepare_accounts(tmp_path, urls, 1)
-    first, idle = idle_service.measure(tmp_path, urls, names, 0.1, 1)
+    first, idle = idle_service.measure(tmp_path, urls, names, 0.1, 2)
     assert first.turns >= 1 <= idle.turns
     assert first.calls > idle.calls > 0
     assert 50 < idle.memory[-1].now_mb <= idle.memory[-1].peak_mb

@@ -25,13 +25,17 @@ from connector.settings import SyncSettings
 from connector.store import ChangeState
 from connector.store.planning import WITHDRAWN
 from connector.wiring import open_company
-from tests.acceptance.conftest import Opener, Player, make_config, mapping_text
-
-pytestmark = pytest.mark.few_streams
+from tests.acceptance.conftest import UNHURRIED, Opener, Player, make_config, mapping_text
 
 EMAIL = "ichiro.kieru@asahi.example"
 OTHER = "ichiro@asahi-kojin.example"
 NAME = "消江"
+
+
+@pytest.fixture(autouse=True)
+def _at_the_products_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait as for HubSpot: what people do between two runs needs times of its own, which have whole seconds."""
+    monkeypatch.delitem(UNHURRIED, "searches_per_second")
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +169,6 @@ def no_writes(player: Player) -> None:
         player.control("hubspot", "faults", faults=[{"match": path, "status": 503, "times": 99}])
 
 
-@pytest.mark.every_stream
 @pytest.mark.parametrize("stamps", [True, False])
 @pytest.mark.parametrize("is_interrupted", [True, False])
 def test_a_restored_activity_counts_again_whether_or_not_its_stamp_moves(
@@ -213,7 +216,6 @@ def brought_back(report: RunReport) -> int:
     return sum(count.brought_back for count in report.removed.counts)
 
 
-@pytest.mark.every_stream
 @pytest.mark.parametrize("is_believed", [True, False])
 def test_a_deleted_activity_that_left_the_archive_is_erased_unless_it_is_too_many_to_be_believed(
     player: Player, opener: Opener, monkeypatch: pytest.MonkeyPatch, is_believed: bool,
@@ -475,7 +477,6 @@ def test_who_is_erased_leaves_a_tombstone_the_figures_and_nothing_else(
     assert OTHER.encode() in text
 
 
-@pytest.mark.every_stream
 def test_erasing_the_survivor_of_a_merge_forgets_what_the_loser_said(
     player: Player, opener: Opener, tmp_path: Path,
 ) -> None:
@@ -618,7 +619,6 @@ def our_tasks(player: Player) -> list[dict[str, Any]]:
     return [task for task in player.records("salesforce", "Task") if task["MQL_Key__c"]]
 
 
-@pytest.mark.every_stream
 def test_of_a_whole_life_with_sales_no_word_is_left_once_both_crms_erased_it(
     pair: SandboxPair, player: Player, tmp_path: Path,
 ) -> None:
@@ -690,7 +690,6 @@ def deal_in_hubspot(player: Player, contact_id: str, title: str) -> None:
     })
 
 
-@pytest.mark.every_stream
 def test_a_new_form_by_an_erased_address_is_a_new_human(player: Player, opener: Opener) -> None:
     contact_id = player.contact(EMAIL)
     player.download_in_hubspot(EMAIL)

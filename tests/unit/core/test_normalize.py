@@ -11,7 +11,6 @@ from connector.core.human_names import full_name, name_parts
 from connector.core.normalize import MAX_COUNTED, Normalizer, fold, matcher, parse_moment
 from connector.mapping.model import Mapping
 from connector.records import ActivityKind, RecordKey, Stage
-from connector.store import StoredRecord
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 CONTACT = RecordKey("hubspot", "contacts", "101")
@@ -336,7 +335,7 @@ def test_traces_tell_whose_a_record_is_as_the_whole_contact_does(stream, data):
     crm, name, fields = stream
     payload = {field: data.draw(TEXTS) for field in data.draw(st.sets(st.sampled_from(fields)))}
     key = RecordKey(crm, name, "1")
-    [traces] = normalizer().traces(crm, name, [StoredRecord(key, NOW, payload, {})])
+    [traces] = normalizer().traces(crm, name, [key], [NOW], [payload])
     whole = normalizer().contact(key, NOW, payload)
     for told in ("key", "modified_at", "emails", "linked_to", "superseded_by"):
         assert getattr(traces, told) == getattr(whole, told)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.errors import ConfigError
-from connector.mapping.layers import read_layers
+from connector.mapping.layers import files_of, read_layers
 from connector.mapping.lines import lines_of
 from connector.mapping.load import definition_fingerprint, judging_fingerprint, load_mapping
 
@@ -118,6 +118,29 @@ def test_a_file_used_by_two_is_laid_once(tmp_path: Path) -> None:
 )
 def test_a_problem_names_the_file_that_has_it(tmp_path: Path, files: dict[str, str], told: list[str]) -> None:
     assert [p.replace("shared/../", "") for p in problems(write(tmp_path, **files))] == told
+
+
+@pytest.mark.parametrize(("own", "told"), [
+    ('uses = ["shared/circle.toml"]\n', "own.toml:1: uses[1]: shared/circle.toml: no such file"),
+    ('uses = ["a\\u0000.toml"]\n', "own.toml:1: uses[1]: a\0.toml: no such file"),
+    (f"a = {'[' * 5000}{']' * 5000}", "own.toml: has tables or lists too deep in each other"),
+], ids=["links in a circle", "a null character", "too deep"])
+def test_a_file_that_cannot_be_is_a_problem_like_any_other(tmp_path: Path, own: str, told: str) -> None:
+    path = write(tmp_path, own=own)
+    (tmp_path / "shared/circle.toml").symlink_to("circle.toml")
+    assert problems(path) == [told]
+    assert files_of(path)[0] == path.resolve()
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("circle.toml", "circle.toml: cannot be read: Too many levels of symbolic links"),
+    ("a\0.toml", "no file can be called so"),
+])
+def test_nor_can_the_mapping_itself_be_such_a_file(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "circle.toml").symlink_to("circle.toml")
+    (problem,) = problems(tmp_path / name)
+    assert problem.endswith(told)
+    assert files_of(tmp_path / name) == [tmp_path / name]
 
 
 def test_what_is_changed_beneath_is_a_changed_mapping(tmp_path: Path) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomlkit
 
 from connector.service.configured import is_as_before, stand_in
-from connector.settings import Config, Settings
+from connector.service.roster import Roster
+from connector.service.turn import TurnOutcome, take_turn
+from connector.settings import Config, Settings, load_config
+from connector.store import open_store
+from tests.sqlite_store import fresh_sqlite
 
 OWNER = "mailto://user:{secret}@mail.example/?to={{email}}"
+
+
+NO_FILES = ["circle.toml", "a\0.toml", "none.toml"]
 
 
 def configured(folder: Path, **own: Any) -> Config:
@@ -38,3 +47,29 @@ def test_whatever_somebody_wrote_there_it_can_be_compared(odd: Any, tmp_path: Pa
     config = configured(tmp_path, hubspot={"token": odd})
     assert is_as_before(config, "one", stand_in(config, "one"))
     assert not is_as_before(configured(tmp_path, hubspot={"token": "t"}), "one", stand_in(config, "one"))
+
+
+@pytest.mark.parametrize("mapping", NO_FILES)
+def test_where_no_mapping_can_be_the_company_is_due_all_the_same_and_so_are_the_others(
+    mapping: str, tmp_path: Path,
+) -> None:
+    (tmp_path / "circle.toml").symlink_to("circle.toml")
+    (tmp_path / "m.toml").write_text("", encoding="utf-8")
+    path = tmp_path / "config.toml"
+    path.write_text(tomlkit.dumps({"companies": {
+        "one": {"mapping": mapping, "hubspot": {}, "schedule": {"cron": "* * * * *"}},
+        "two": {"mapping": "m.toml", "hubspot": {}},
+    }}), encoding="utf-8")
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    with open_store(fresh_sqlite(tmp_path / "mql.db")) as store:
+        Roster(load_config(path), store, lambda: now).refresh()
+        late = Roster(load_config(path), store, lambda: now + timedelta(hours=1))
+        late.refresh()
+        assert sorted(late.due()) == ["one", "two"]
+        config = load_config(path)
+        turn = take_turn(config, store, "one", lambda: False)
+        again = take_turn(config, store, "one", lambda: False)
+        assert (turn.outcome, again.outcome) == (TurnOutcome.FAILED, TurnOutcome.FAILED)
+        assert "bug" not in again.trouble
+        (row, _) = store.read_schedules()
+        assert is_as_before(config, "one", row.failed_with)
