@@ -1,6 +1,6 @@
 """CPU per record of a first load, as a ratio to a raw client that only parses, in the same run.
 
-    python benchmarks/pull.py [--contacts 20000] [--rounds 5] [--store postgresql://user@host/empty_database]
+    python benchmarks/pull.py [--contacts 20000] [--rounds 8] [--store postgresql://user@host/empty_database]
 
 The raw client fetches the same pages of the same fields with urllib3 (HubSpot) or requests (Salesforce), parses them
 with orjson and keeps nothing. Ours is what `mql sync` does: the adapter's pages, the store's transactions. The whole
@@ -74,7 +74,7 @@ def main() -> None:
     """Run the rounds and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contacts", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--store", default="", help="an empty PostgreSQL database to load into; its tables are emptied")
     arguments = parser.parse_args()
     spare_the_collector()
