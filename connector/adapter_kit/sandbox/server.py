@@ -353,6 +353,9 @@ class _Handler(BaseHTTPRequestHandler):
         except HTTPException as error:
             response, fault = self._refusal(error.code or 400), None
         except Exception:
+            if self.server.is_stopped:      # while this request waited: there is nothing left to answer from
+                self._hang_up()
+                return
             # The sandbox itself is broken: say so where a developer looks, and never as if the vendor had.
             log.exception("sandbox failed on %s %s", self.command, target.path)
             response, fault = Response("sandbox defect, see its log", status=599), None
@@ -436,6 +439,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, app: SandboxApp, port: int) -> None:
         self.app = app
+        self.is_stopped = False
         super().__init__(("127.0.0.1", port), _Handler)
 
 
@@ -476,6 +480,7 @@ class SandboxServer:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
+            self._server.is_stopped = True
             self._server = None
         self.app.close()
 

@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from connector.adapter_kit.sandbox.server import ControlError
 from connector.cli import run
@@ -90,6 +93,29 @@ def test_stopping_closes_the_door_and_may_be_repeated() -> None:
     pair.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_request_that_outlives_its_sandbox_is_cut_off_and_is_no_defect(caplog: pytest.LogCaptureFixture) -> None:
+    answers: list[object] = []
+    with SandboxPair(load=()) as pair:
+        url, app = pair.urls["hubspot"], pair.servers["hubspot"].app
+        slow = {"match": "/", "delay_seconds": 0.5}
+        requests.post(f"{url}/_sandbox/faults", json=slow, timeout=10).raise_for_status()
+
+        def ask() -> None:
+            try:
+                answers.append(requests.get(f"{url}/crm/v3/owners", timeout=10).status_code)
+            except requests.ConnectionError as error:
+                answers.append(type(error))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until = time.monotonic() + 10
+        while app._faults and time.monotonic() < until:      # it waits from when the fault is taken
+            time.sleep(0.01)
+    asking.join(10)
+    assert answers == [requests.ConnectionError]
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 def test_both_listen_before_either_is_filled_and_neither_shows_half_a_seed(tmp_path: Path) -> None:
