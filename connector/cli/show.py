@@ -18,7 +18,7 @@ from connector.pipeline.check import SETUP_REMEDY, CrmCheck, setup_helps
 from connector.pipeline.company import Progress, Step, no_progress
 from connector.pipeline.evaluate import Judged
 from connector.pipeline.run import Plan, RunReport
-from connector.records import OVERRIDES, Change, ChangeKind, Document, Ownership, Person, Score, Value
+from connector.records import OVERRIDES, Change, ChangeKind, Document, Link, Ownership, Person, Score, Value
 from connector.reports.plan import owner_of
 from connector.reports.unmatched import Unmatched
 
@@ -234,7 +234,7 @@ def show_document(out: Console, document: Document) -> None:
         if section.heading:
             out.print(f"  [cyan]{safe(section.heading)}[/]")
         for line in section.lines:
-            out.print(f"    {safe(line)}")
+            out.print(f"    {safe(f'{line.text} {line.url}' if isinstance(line, Link) else line)}")
 
 
 def reasons_line(score: Score) -> str:

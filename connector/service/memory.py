@@ -11,10 +11,11 @@ from connector.service.beside import beside_turns
 from connector.service.stopping import Stopping
 
 _SWEPT_SECONDS = 10.0
-"""So often garbage is looked for among what is new: what a turn left is, and it costs next to nothing."""
+"""So often garbage is looked for among what is new, as what a turn left is: 3 ms while nothing happens, 30 ms beside
+three turns a second."""
 
 _WHOLE_SWEEPS = 12
-"""Every so many times it is looked for everywhere, which takes some 30 ms: for what was in use the time before."""
+"""Every so many times it is looked for everywhere, which takes 30 ms and more: for what was in use the time before."""
 
 
 @contextmanager

@@ -274,6 +274,8 @@ def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "write requests in the CRMs' own request logs: 0" in shown.stdout
     assert "【MQL】" in shown.stdout
+    assert "Salesforce リード：00Q" in shown.stdout, "the record in the other CRM"
+    assert "Link(" not in shown.stdout
     assert list(tmp_path.iterdir()) == []
 
 
