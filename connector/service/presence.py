@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,6 @@ class Presence:
         turn_at: When a turn of any company began or ended last; None: there was none.
         late: Companies that are due, and were not synchronised by hand either.
         worker_count: Processes that the job engine heard of in the last seconds; None on SQLite, which has no engine.
-        was_served: A service was ever seen here: where none was, nobody relies on one but runs `mql sync`, or cron.
         is_silent: They were served once, some are late, nobody is at work, and for minutes nobody took a turn or
             looked; or they are late by more than their interval, whoever looks.
     """
@@ -33,8 +32,12 @@ class Presence:
     turn_at: datetime | None
     late: Sequence[str]
     worker_count: int | None
-    was_served: bool
     is_silent: bool
+
+    @property
+    def was_served(self) -> bool:
+        """Whether a service was ever seen here: where none was, nobody relies on one but runs `mql sync`, or cron."""
+        return self.looked_at is not None or self.turn_at is not None
 
 
 def read_presence(config: Config, store: Store, statuses: Sequence[CompanyStatus], now: datetime) -> Presence:
@@ -49,12 +52,12 @@ def read_presence(config: Config, store: Store, statuses: Sequence[CompanyStatus
     late = {one.company: is_overdue for one in statuses if (is_overdue := _is_overdue(config, one, now)) is not None}
     worker_count = _count_workers(config.store_url)
     is_seen = bool(worker_count) or _is_recent(looked_at, now)
-    was_served = looked_at is not None or turn_at is not None
+    presence = Presence(looked_at, turn_at, sorted(late), worker_count, is_silent=False)
     is_silent = (
-        was_served and bool(late) and not _is_recent(turn_at, now) and (any(late.values()) or not is_seen)
+        presence.was_served and bool(late) and not _is_recent(turn_at, now) and (any(late.values()) or not is_seen)
         and all(one.state is not State.RUNNING for one in statuses)
     )
-    return Presence(looked_at, turn_at, sorted(late), worker_count, was_served, is_silent)
+    return replace(presence, is_silent=is_silent)
 
 
 def silence_of(presence: Presence, statuses: Sequence[CompanyStatus], now: datetime) -> str:
